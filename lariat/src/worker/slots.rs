@@ -273,3 +273,213 @@ impl Slots {
         self.done.len() + self.held_back.len() + self.unanswered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::JobId;
+
+    const WALL: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn settle(run: RunId, to: Transition) -> Settle {
+        Settle { id: JobId::existing(run.to_string()).unwrap(), token: format!("lane:{run}").into(), to }
+    }
+
+    fn wait_for_children(run: RunId) -> Settle {
+        settle(run, Transition::WaitForChildren)
+    }
+
+    fn runs(ask: &Ask) -> Vec<RunId> {
+        ask.outcomes.iter().map(|done| done.run).collect()
+    }
+
+    /// Asks, and answers that `taken` came and then nothing more.
+    fn exchange(slots: &mut Slots, now: Instant, taken: std::ops::Range<RunId>, hint: Hint) -> Ask {
+        let ask = slots.ask(now).expect("an exchange was due");
+        slots.answered(taken.clone().count(), ask.want, hint, now, WALL);
+        taken.for_each(|run| slots.started(run));
+        ask
+    }
+
+    #[test]
+    fn a_lone_job_costs_one_exchange_to_take_and_one_to_hand_in() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        assert_eq!(slots.wait(now), Some(IDLE));
+        assert!(slots.ask(now).is_none(), "waiting, not polling");
+        slots.woken(Woken::Ready, now, WALL);
+        assert_eq!(exchange(&mut slots, now, 1..2, Hint::Wait).want, 1);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none(), "no free slot: nothing to do");
+        slots.ended(1, Some(wait_for_children(1)));
+        let ask = exchange(&mut slots, now, 0..0, Hint::Wait);
+        assert_eq!((runs(&ask), ask.want), (vec![1], 1));
+        assert!(slots.ask(now).is_none());
+        assert_eq!(slots.wait(now), Some(IDLE));
+    }
+
+    #[test]
+    fn what_ends_during_an_exchange_rides_in_the_next() {
+        let now = Instant::now();
+        let mut slots = Slots::new(4);
+        exchange(&mut slots, now, 1..5, Hint::Again);
+        slots.ended(1, Some(wait_for_children(1)));
+        let first = slots.ask(now).unwrap();
+        assert_eq!((runs(&first), first.want), (vec![1], 1));
+        slots.ended(2, Some(wait_for_children(2)));
+        slots.ended(3, Some(wait_for_children(3)));
+        assert!(slots.ask(now).is_none(), "one call in flight");
+        slots.answered(0, first.want, Hint::Wait, now, WALL);
+        let second = slots.ask(now).unwrap();
+        assert_eq!((runs(&second), second.want), (vec![2, 3], 3));
+    }
+
+    #[test]
+    fn a_due_time_is_waited_for_and_a_limit_sat_out() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::DueAt(WALL.after(Duration::from_secs(3))));
+        assert_eq!(slots.wait(now), Some(Duration::from_secs(3)));
+        let due = now + Duration::from_secs(3);
+        assert_eq!(slots.wake_at(), Some(due));
+        assert!(slots.ask(now).is_none());
+        assert_eq!(exchange(&mut slots, due, 0..0, Hint::LimitedFor(Duration::from_secs(60))).want, 1);
+        slots.woken(Woken::TimedOut, due, WALL);
+        assert!(slots.ask(due).is_none() && slots.wait(due).is_none(), "limited: no call, no wait");
+        assert_eq!(slots.wake_at(), Some(due + LONGEST_LIMIT));
+        assert!(slots.ask(due + LONGEST_LIMIT).is_some());
+    }
+
+    #[test]
+    fn a_popped_delay_marker_is_remembered_and_the_earlier_time_kept() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.woken(Woken::DueAt(WALL.after(Duration::from_secs(20))), now, WALL);
+        assert!(slots.ask(now).is_none());
+        assert_eq!(slots.wait(now), Some(IDLE_DUE));
+        slots.woken(Woken::DueAt(WALL.after(Duration::from_secs(90))), now, WALL);
+        assert_eq!(slots.wake_at(), Some(now + Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn closing_hands_back_in_reverse_order_of_start_after_the_last_handler() {
+        let now = Instant::now();
+        let mut slots = Slots::new(3);
+        exchange(&mut slots, now, 1..4, Hint::Again);
+        slots.set_phase(Phase::Closing);
+        slots.ended(1, Some(settle(1, Transition::PutBack)));
+        slots.ended(3, Some(settle(3, Transition::PutBack)));
+        assert!(slots.ask(now).is_none(), "one handler still runs");
+        slots.ended(2, Some(settle(2, Transition::PutBack)));
+        let last = slots.ask(now).unwrap();
+        assert_eq!((runs(&last), last.want), (vec![3, 2, 1], 0));
+        assert!(!slots.is_over());
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        assert!(slots.is_over());
+    }
+
+    #[test]
+    fn closing_makes_up_for_a_marker_it_may_have_popped() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.set_phase(Phase::Closing);
+        assert!(!slots.is_over());
+        assert!(exchange(&mut slots, now, 0..0, Hint::Wait).wake_another);
+        assert!(slots.is_over());
+    }
+
+    #[test]
+    fn a_quiet_worker_that_pops_a_marker_passes_it_on() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.set_phase(Phase::Quiet);
+        slots.woken(Woken::Ready, now, WALL);
+        let ask = slots.ask(now).unwrap();
+        assert!(ask.wake_another && ask.want == 0);
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none());
+        slots.set_phase(Phase::Working);
+        assert_eq!(slots.ask(now).unwrap().want, 1);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Ask,
+        Answer(usize),
+        End(usize, bool),
+        Wait,
+        Wake,
+        Quiet(bool),
+        Resize(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => Just(Step::Ask),
+            4 => (0usize..8).prop_map(Step::Answer),
+            6 => ((0usize..8), any::<bool>()).prop_map(|(n, lost)| Step::End(n, lost)),
+            1 => Just(Step::Wait),
+            1 => Just(Step::Wake),
+            1 => any::<bool>().prop_map(Step::Quiet),
+            1 => (1usize..6).prop_map(Step::Resize),
+        ];
+        proptest::collection::vec(step, 1..120)
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: no more handlers than slots, every outcome handed in exactly once, and
+        /// closing comes to an end.
+        #[test]
+        fn nothing_is_lost_or_sent_twice(steps in steps()) {
+            let now = Instant::now();
+            let mut slots = Slots::new(3);
+            let (mut most, mut next) = (3usize, 1u64);
+            let mut running = BTreeSet::new();
+            let mut flight: Option<Ask> = None;
+            let (mut owed, mut sent) = (BTreeSet::new(), BTreeSet::new());
+            let mut send = |ask: &Ask| for run in runs(ask) { assert!(sent.insert(run), "sent twice"); };
+            for step in steps {
+                match step {
+                    Step::Ask => if let Some(ask) = slots.ask(now) {
+                        prop_assert!(flight.is_none(), "two in flight");
+                        prop_assert!(running.len() + ask.want <= most.max(running.len()), "more than free");
+                        send(&ask);
+                        flight = Some(ask);
+                    },
+                    Step::Answer(n) => if let Some(ask) = flight.take() {
+                        let taken = n.min(ask.want);
+                        slots.answered(taken, ask.want, Hint::Wait, now, WALL);
+                        for _ in 0..taken { slots.started(next); running.insert(next); next += 1; }
+                    },
+                    Step::End(n, lost) => if let Some(&run) = running.iter().nth(n) {
+                        running.remove(&run);
+                        if !lost { owed.insert(run); }
+                        slots.ended(run, (!lost).then(|| wait_for_children(run)));
+                    },
+                    Step::Wait => { slots.wait(now); }
+                    Step::Wake => slots.woken(Woken::TimedOut, now, WALL),
+                    Step::Quiet(quiet) => slots.set_phase(if quiet { Phase::Quiet } else { Phase::Working }),
+                    Step::Resize(to) => { most = most.max(to); slots.set_concurrency(to); }
+                }
+            }
+            slots.set_phase(Phase::Closing);
+            for run in running { owed.insert(run); slots.ended(run, Some(settle(run, Transition::PutBack))); }
+            for _ in 0..200 {
+                if let Some(ask) = flight.take() { slots.answered(0, ask.want, Hint::Wait, now, WALL); }
+                if let Some(ask) = slots.ask(now) { send(&ask); flight = Some(ask); } else { break; }
+            }
+            prop_assert!(slots.is_over());
+            prop_assert_eq!(owed, sent);
+        }
+    }
+}
