@@ -28,7 +28,10 @@ async fn a_job_is_stored_as_given() {
     assert_eq!((record.name.as_str(), record.data.get()), ("welcome", r#"{"to":"ada","n":1}"#));
     assert_eq!(record.options.attempts, 3);
     let backoff = record.options.backoff.unwrap();
-    assert_eq!((backoff.kind, backoff.delay, backoff.jitter), (BackoffKind::Exponential, Duration::from_millis(250), 0.5));
+    assert_eq!(
+        (backoff.kind, backoff.delay, backoff.jitter),
+        (BackoffKind::Exponential, Duration::from_millis(250), 0.5)
+    );
     assert_eq!(record.options.remove_on_complete, Some(Keep::last(10)));
     assert_eq!(record.options.remove_on_fail, Some(Keep::for_at_most(Duration::from_secs(60))));
     assert_eq!(record.options.timeout, Some(Duration::from_secs(7)));

@@ -12,7 +12,10 @@ async fn data_that_is_no_json_fails_the_job_and_the_queue_goes_on() {
     f.redis::<()>("HSET bull:mail:1 data {oops");
     let _worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     f.until(&good, JobState::Completed).await;
-    interop::wait::until_async("the bad one failed", || async { f.redis::<Option<f64>>("ZSCORE bull:mail:failed 1").is_some() }).await;
+    interop::wait::until_async("the bad one failed", || async {
+        f.redis::<Option<f64>>("ZSCORE bull:mail:failed 1").is_some()
+    })
+    .await;
     let reason: String = f.redis("HGET bull:mail:1 failedReason");
     assert!(reason.contains("data"), "{reason}");
     drop(bad);

@@ -118,7 +118,8 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
         tokio::task::block_in_place(|| wait::until("longer than the lock", || frozen.elapsed() > 2 * lock));
         f.server.thaw();
     }
-    wait::until_async("every job has ended", || async { f.queue.overview().await.unwrap().counts.completed == 150 }).await;
+    wait::until_async("every job has ended", || async { f.queue.overview().await.unwrap().counts.completed == 150 })
+        .await;
     for worker in &workers {
         worker.close(60 * SECOND).await;
     }

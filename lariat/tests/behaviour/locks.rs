@@ -98,7 +98,11 @@ async fn trust_ends_without_an_answer_and_before_the_lock_does() {
     f.server.thaw();
     assert_eq!(*seen.lock().unwrap(), Some(CancelReason::LockLost(LossReason::Expired)));
     // Put back with its token: run again at once when the lock still stood, else once it is found stalled.
-    wait::until_async("the slot was free for a time", || async { worker.events(); f.job(&id).await.record.return_value.is_none() }).await;
+    wait::until_async("the slot was free for a time", || async {
+        worker.events();
+        f.job(&id).await.record.return_value.is_none()
+    })
+    .await;
     assert!(f.job(&id).await.record.return_value.is_none());
 }
 
