@@ -20,7 +20,7 @@ if phase == '' then
     return { '', 0, {} }
   end
   try('XTRIM', events, 'MAXLEN', '~', events_kept())
-  call('DEL', suspects)
+  try('UNLINK', suspects) -- left by a search that was not ended
   if call('EXISTS', stalled) == 1 then
     call('RENAME', stalled, suspects)
     call('PEXPIRE', suspects, '600000')
@@ -32,18 +32,19 @@ end
 
 local ids = {}
 if phase == 'search' then
+  call('LLEN', base .. 'wait')
   local window = call('LRANGE', active, -(passed + most), -(passed + 1))
-  local left
-  ids, left = put_back_stalled(window, passed, suspects, tonumber(ARGV[2]))
+  local looked, left
+  ids, looked, left = put_back_stalled(window, passed, suspects, tonumber(ARGV[2]))
   if #ids > 0 and not paused_or_maxed() then
     wake()
   end
-  if #window == most then
+  if looked == most or looked < #window then
     return { phase, passed + left, ids }
   end
   try('UNLINK', suspects)
   phase, passed = 'suspect', 0
-  if call('LLEN', active) > most then
+  if looked + call('LLEN', active) > most then
     return { phase, passed, ids }
   end
 end

@@ -1,7 +1,7 @@
 --- @include events
 -- Of the entries of `active` in `window`, the suspects without a lock go back to the front of the queue. They are
 -- overwritten in place and then removed together, which costs no walk over the list for each.
-local GONE = '\0gone'
+local GONE, MOST_PUT_BACK = '\0gone', 500
 
 -- How often the job has stalled now; nil where there is no such job. One that stalls too often is to fail when it is
 -- taken next, unless a scheduler goes on with it.
@@ -21,17 +21,19 @@ local function count_stalled(job, most)
   return times
 end
 
--- `passed` entries lie behind the window. Returns the ids put back, and how many entries of the window stay.
+-- `passed` entries lie behind the window. Returns the ids put back, how many entries were looked at, and how many of
+-- those stay.
 local function put_back_stalled(window, passed, suspects, most)
-  local ids, gone, active = {}, 0, base .. 'active'
-  for i = #window, 1, -1 do
-    local id = window[i]
+  local ids, looked, gone, active = {}, 0, 0, base .. 'active'
+  while looked < #window and #ids < MOST_PUT_BACK do
+    local id = window[#window - looked]
+    looked = looked + 1
     if call('SISMEMBER', suspects, id) == 1 then
-      local job, marker_of_old = base .. id, string.sub(id, 1, 2) == '0:'
-      if marker_of_old or call('EXISTS', job .. ':lock') == 0 then
-        call('LSET', active, i - #window - 1 - passed, GONE)
+      local job, old_marker = base .. id, string.sub(id, 1, 2) == '0:'
+      if old_marker or call('EXISTS', job .. ':lock') == 0 then
+        call('LSET', active, -passed - looked, GONE)
         gone = gone + 1
-        if not marker_of_old and count_stalled(job, most) then
+        if not old_marker and count_stalled(job, most) then
           ids[#ids + 1] = id
           emit('waiting', 'jobId', id, 'prev', 'active')
           emit('stalled', 'jobId', id)
@@ -45,5 +47,5 @@ local function put_back_stalled(window, passed, suspects, most)
   if #ids > 0 then
     call('RPUSH', base .. 'wait', unpack(ids))
   end
-  return ids, #window - gone
+  return ids, looked, looked - gone
 end
