@@ -56,21 +56,18 @@ pub(super) enum Ended {
 pub(super) struct Limits {
     pub timeout: Option<Duration>,
     pub cancel_grace: Duration,
+    /// The grace of a handler whose lock is lost: no longer than the lock itself can still last once trust has ended.
+    pub lost_grace: Duration,
     pub remove_on_complete: Keep,
     pub remove_on_fail: Keep,
 }
 
 /// Runs the handler until it ends or has to be dropped.
 ///
-/// A stopped handler is polled on for `cancel_grace`, and less where its lock is lost: then there is nothing that it
-/// could still do for its job.
-pub(super) async fn run(
-    handler: &dyn Handler,
-    job: Job,
-    lease: &Lease,
-    timeout: Option<Duration>,
-    grace: Duration,
-) -> Ended {
+/// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
+/// could still do for its job, and soon another worker may have it.
+pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+    let timeout = job.record().options.timeout.or(limits.timeout);
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
         Ok(future) => future,
@@ -88,7 +85,7 @@ pub(super) async fn run(
     };
     lease.cancel(reason);
     let reason = lease.cancel_reason().unwrap_or(CancelReason::Closing);
-    let ended = stopping(&mut future, lease, &reason, grace).await;
+    let ended = stopping(&mut future, lease, &reason, limits).await;
     drop_quietly(future);
     match (ended, lease.loss()) {
         // Whatever it returned: without the lock it does not count.
@@ -99,15 +96,16 @@ pub(super) async fn run(
 }
 
 /// Lets a stopped handler go on for its grace.
-async fn stopping(future: &mut HandlerFuture, lease: &Lease, reason: &CancelReason, grace: Duration) -> Option<Ended> {
+async fn stopping(future: &mut HandlerFuture, lease: &Lease, reason: &CancelReason, limits: &Limits) -> Option<Ended> {
     let lost = matches!(reason, CancelReason::LockLost(_));
+    let grace = if lost { limits.lost_grace } else { limits.cancel_grace };
     tokio::select! {
         biased;
         ended = catching(future) => Some(ended),
         () = tokio::time::sleep(grace) => None,
         _ = lease.lost(), if !lost => {
             // Lost while it was being stopped: it has as long as a handler whose lock was lost in the first place.
-            tokio::time::timeout(grace, catching(future)).await.ok()
+            tokio::time::timeout(limits.lost_grace, catching(future)).await.ok()
         }
     }
 }
@@ -211,11 +209,6 @@ fn noted(reason: String, record: &JobRecord) -> Failure {
         stacktrace.drain(..stacktrace.len().saturating_sub(limit));
     }
     Failure { reason, stacktrace }
-}
-
-/// The timeout of one run.
-pub(super) fn timeout_of(record: &JobRecord, limits: &Limits) -> Option<Duration> {
-    record.options.timeout.or(limits.timeout)
 }
 
 pub(super) type SharedHandler = Arc<dyn Handler>;
