@@ -8,10 +8,18 @@ use lariat_lock::testing::{Reply, ScriptedStore};
 use lariat_lock::{Builder, ConfigError, Instant, LockEvent, LockManager, LossReason, MAX_CLAIMS, TrackError, Verdict};
 use tokio::sync::Notify;
 
-const LOCK: Duration = Duration::from_millis(400);
+/// Renewed often, trusted for long: a machine that stalls for seconds loses nothing.
+const LOCK: Duration = Duration::from_secs(8);
 
 fn builder(store: &ScriptedStore) -> Builder {
-    LockManager::builder(store.clone()).lock_duration(LOCK)
+    LockManager::builder(store.clone()).lock_duration(LOCK).lock_renew_time(Duration::from_millis(100))
+}
+
+/// For tests in which trust is to run out: soon.
+const SHORT: Duration = Duration::from_millis(400);
+
+fn hasty(store: &ScriptedStore) -> Builder {
+    LockManager::builder(store.clone()).lock_duration(SHORT)
 }
 
 /// Long enough for any machine; a test that needs it has failed.
@@ -33,7 +41,7 @@ async fn locks_are_renewed_and_said_to_be() {
     assert_eq!(*ids, [Arc::from("a")]);
     soon(store.called(3)).await;
     assert_eq!(told.recv().unwrap(), [Arc::from("a")]);
-    assert!(guard.trusted_until() > sent + LOCK, "trust moves with each renewal");
+    assert!(guard.trusted_until() > sent + locks.terms().trust_window(), "trust moves with each renewal");
     assert_eq!(guard.check(), Ok(()));
 
     let calls = store.calls();
@@ -91,11 +99,7 @@ async fn failed_calls_cost_nothing_while_one_gets_through_in_time() {
     for reply in [away(), away(), Reply::Extended, Reply::Hang, Reply::Verdicts(vec![]), Reply::Extended, away()] {
         store.next(reply);
     }
-    let locks = LockManager::builder(store.clone())
-        .lock_duration(Duration::from_secs(4))
-        .lock_renew_time(Duration::from_millis(200))
-        .start()
-        .unwrap();
+    let locks = builder(&store).start().unwrap();
     let guard = locks.track_job("a", "t", Instant::now()).unwrap();
     soon(store.called(9)).await;
     assert_eq!(guard.check(), Ok(()));
@@ -129,7 +133,7 @@ async fn a_store_that_hangs_ends_trust_before_the_lock() {
 async fn check_needs_no_other_thread_to_see_that_trust_is_over() {
     let store = ScriptedStore::new();
     store.otherwise(Reply::Hang);
-    let locks = builder(&store).start().unwrap();
+    let locks = hasty(&store).start().unwrap();
     let window = locks.terms().trust_window();
     let guard = locks.track_job("a", "t", Instant::now() - (window - Duration::from_millis(30))).unwrap();
     while Instant::now() < guard.trusted_until() {
@@ -152,11 +156,11 @@ async fn a_settling_claim_is_renewed_but_not_lost() {
     soon(store.called(1)).await;
 
     silent.otherwise(Reply::Hang);
-    let others = builder(&silent).start().unwrap();
+    let others = hasty(&silent).start().unwrap();
     let unanswered = others.track_job("b", "t", Instant::now()).unwrap();
     assert_eq!(unanswered.settle(), Ok(()));
     let calls = soon(async {
-        while Instant::now() < unanswered.trusted_until() + LOCK {
+        while Instant::now() < unanswered.trusted_until() + SHORT {
             silent.called(silent.calls().len() + 1).await;
         }
         silent.calls().len()
@@ -178,7 +182,7 @@ async fn an_untracked_claim_in_flight_is_not_reported() {
     let store = ScriptedStore::new();
     let gate = Arc::new(Notify::new());
     store.next(Reply::When(Arc::clone(&gate), Box::new(Reply::Verdicts(vec![Verdict::Missing; 2]))));
-    let locks = LockManager::builder(store.clone()).lock_duration(Duration::from_secs(2)).start().unwrap();
+    let locks = builder(&store).start().unwrap();
     let mut events = locks.events();
     let done = locks.track_job("done", "t1", Instant::now()).unwrap();
     let held = locks.track_job("held", "t2", Instant::now()).unwrap();
@@ -211,8 +215,7 @@ async fn a_late_drop_does_not_touch_a_newer_claim_of_the_id() {
 async fn many_locks_go_in_chunks_one_at_a_time_and_a_failed_one_fails_alone() {
     let store = ScriptedStore::new();
     store.next(Reply::Fail("this chunk only".into()));
-    let lock = Duration::from_secs(4);
-    let locks = LockManager::builder(store.clone()).lock_duration(lock).start().unwrap();
+    let locks = builder(&store).lock_renew_time(Duration::from_secs(1)).start().unwrap();
     let sent = Instant::now();
     let guards: Vec<_> = (0..1200).map(|n| locks.track_job(n.to_string(), "t", sent).unwrap()).collect();
     soon(store.called(4)).await;
@@ -233,7 +236,7 @@ async fn many_locks_go_in_chunks_one_at_a_time_and_a_failed_one_fails_alone() {
 async fn a_panic_restarts_the_driver_from_the_kept_table() {
     let store = ScriptedStore::new();
     store.next(Reply::Panic("the store has a bug".into()));
-    let locks = LockManager::builder(store.clone()).lock_duration(Duration::from_secs(2)).start().unwrap();
+    let locks = builder(&store).start().unwrap();
     let mut events = locks.events();
     let guard = locks.track_job("a", "t", Instant::now()).unwrap();
     let Some(LockEvent::Restarted { restarts: 1, panic, .. }) = soon(events.recv()).await else { panic!("no restart") };
@@ -350,7 +353,7 @@ async fn stop_renews_while_it_drains() {
 #[tokio::test]
 async fn past_the_deadline_of_a_stop_trust_runs_out() {
     let store = ScriptedStore::new();
-    let locks = builder(&store).start().unwrap();
+    let locks = hasty(&store).start().unwrap();
     let guard = locks.track_job("a", "t", Instant::now()).unwrap();
     assert_eq!(soon(locks.stop(Duration::ZERO)).await, 1);
     let calls = store.calls().len();
