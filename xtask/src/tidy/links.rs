@@ -1,6 +1,6 @@
 //! Links of our pages that point into the tree must point at something.
 
-use super::{Problem, Tree};
+use super::{Problem, Tree, extension_of};
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -28,7 +28,7 @@ fn broken(tree: &Tree, file: &str, target: &str) -> Option<&'static str> {
     if !tree.has(&page) {
         return Some("leads nowhere");
     }
-    let headings = tree.text(&page).filter(|_| page.ends_with(".md") && !anchor.is_empty())?;
+    let headings = tree.text(&page).filter(|_| extension_of(&page) == "md" && !anchor.is_empty())?;
     let has_heading = headings.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
     (!has_heading).then_some("names no heading of that page")
 }

@@ -77,9 +77,8 @@ impl Tree {
         self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    fn with_extension(&self, extension: &str) -> impl Iterator<Item = (&str, &str)> {
-        let end = format!(".{extension}");
-        self.files().filter(move |(path, _)| path.ends_with(&end))
+    fn with_extension(&self, extension: &'static str) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter(move |(path, _)| extension_of(path) == extension)
     }
 
     fn text(&self, path: &str) -> Option<&str> {
@@ -96,6 +95,11 @@ impl Tree {
     fn of(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
     }
+}
+
+/// `mod.rs` -> `rs`; empty if there is none.
+fn extension_of(path: &str) -> &str {
+    path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension)
 }
 
 /// All checks, their problems in order of files.

@@ -66,7 +66,6 @@ fn strip(raw: &str, mut within: Within) -> (String, Within) {
                 step = 2;
                 within = Within::Comment(depth + 1);
             }
-            Within::Comment(_) => {}
             Within::Text if c == '\\' => step += rest[1..].chars().next().map_or(0, char::len_utf8),
             Within::Text if c == '"' => {
                 code.push('"');
@@ -77,7 +76,7 @@ fn strip(raw: &str, mut within: Within) -> (String, Within) {
                 code.push('"');
                 within = Within::Code;
             }
-            Within::Text | Within::Raw(_) => {}
+            Within::Comment(_) | Within::Text | Within::Raw(_) => {}
             Within::Code if rest.starts_with("//") => break,
             Within::Code if rest.starts_with("/*") => {
                 step = 2;

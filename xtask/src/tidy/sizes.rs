@@ -1,6 +1,6 @@
 //! Files that one can read at a sitting.
 
-use super::{Problem, Tree, rust};
+use super::{Problem, Tree, extension_of, rust};
 
 /// Lines of code of a Rust file, without docs and tests.
 const RUST: usize = 400;
@@ -44,15 +44,17 @@ fn check_with(tree: &Tree, exceptions: &[(&str, usize, &str)]) -> Vec<Problem> {
 
 /// Lines of code, and how many there may be; `None` for files without a limit.
 fn measure(file: &str, text: &str) -> Option<(usize, usize)> {
-    if file.ends_with(".rs") {
-        let lines = rust::lines(file, text);
-        return Some((lines.iter().filter(|line| line.is_code() && !line.test).count(), RUST));
+    match extension_of(file) {
+        "rs" => {
+            let lines = rust::lines(file, text);
+            Some((lines.iter().filter(|line| line.is_code() && !line.test).count(), RUST))
+        }
+        "lua" => {
+            let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--")).count();
+            Some((code, if file.contains("/lua/lib/") { LUA_TRANSITION } else { LUA_SCRIPT }))
+        }
+        _ => None,
     }
-    if file.ends_with(".lua") {
-        let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--")).count();
-        return Some((code, if file.contains("/lua/lib/") { LUA_TRANSITION } else { LUA_SCRIPT }));
-    }
-    None
 }
 
 #[cfg(test)]
