@@ -2,6 +2,7 @@
 
 mod connect;
 mod lua;
+mod preflight;
 mod script;
 
 use std::sync::Arc;
