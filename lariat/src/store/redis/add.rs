@@ -6,10 +6,10 @@ use redis::Value;
 use rmp_serde::Deserializer;
 use serde::Deserialize;
 
+use super::args::{Arg, lane_number, ms, number, owned, text};
 use super::connect::Link;
 use super::keys::Keys;
 use super::options;
-use super::args::{Arg, lane_number, ms, number, owned, text};
 use super::reply::{self, Text, bad_reply};
 use super::script::Script;
 use crate::error::{Error, ErrorKind, Refusal};

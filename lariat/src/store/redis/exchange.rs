@@ -7,12 +7,12 @@ use rmp_serde::Deserializer;
 use rmp_serde::decode::ReadRefReader;
 use serde::Deserialize;
 
-use super::codec;
-use super::keys::Keys;
 use super::args::{Arg, lane_number, ms, number, owned, text};
+use super::codec;
+use super::connect::Link;
+use super::keys::Keys;
 use super::reply::{self, Text, bad_reply};
 use super::script::Script;
-use super::connect::Link;
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::JobId;
 use crate::job::{JobRecord, Keep};
@@ -73,9 +73,7 @@ fn push_outcome<'a>(args: &mut Vec<Arg<'a>>, outcome: &'a Settle) {
         Transition::Delay { delay, attempt: DelayedAttempt::Failed(failure) } => {
             ("backoff", text(&failure.reason), ms(*delay), owned(traces(failure)))
         }
-        Transition::Delay { delay, attempt: DelayedAttempt::NotUsed } => {
-            ("delay", text(""), ms(*delay), text(""))
-        }
+        Transition::Delay { delay, attempt: DelayedAttempt::NotUsed } => ("delay", text(""), ms(*delay), text("")),
         Transition::WaitForChildren => ("children", text(""), text(""), text("")),
         Transition::PutBack => ("back", text(""), text(""), text("")),
     };
@@ -212,4 +210,3 @@ pub(super) fn wait_command(keys: &Keys, longest: Duration) -> redis::Cmd {
     command.arg(keys.marker()).arg(format!("{:.3}", longest.as_secs_f64().max(0.001)));
     command
 }
-

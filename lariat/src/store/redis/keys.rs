@@ -45,8 +45,7 @@ impl Keys {
         match worker {
             // CLIENT SETNAME refuses blanks and control characters.
             Some(worker) => {
-                let worker: String =
-                    worker.chars().map(|c| if ('!'..='~').contains(&c) { c } else { '_' }).collect();
+                let worker: String = worker.chars().map(|c| if ('!'..='~').contains(&c) { c } else { '_' }).collect();
                 format!("{}:{queue}:w:{worker}", self.prefix)
             }
             None => format!("{}:{queue}", self.prefix),
@@ -74,7 +73,9 @@ mod tests {
 
     #[test]
     fn base64_is_the_standard_one() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("ÿ>?", "w78+Pw==")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("ÿ>?", "w78+Pw==")]
+        {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

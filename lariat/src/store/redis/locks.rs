@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lariat_lock::{BoxFuture, Claim, LockStore, StoreError, Verdict};
 
+use super::args::{ms, text};
 use super::connect::Link;
 use super::keys::Keys;
-use super::args::{ms, text};
 use super::reply::{self, bad_reply};
 use super::script::Script;
 use crate::error::Error;

@@ -9,8 +9,7 @@ macro_rules! steps {
 }
 
 /// Scripts that are called: name and `lua/<name>.lua`.
-pub(super) const SCRIPTS: &[(&str, &str)] =
-    scripts!["add" "change" "exchange" "extend" "job" "overview" "recover"];
+pub(super) const SCRIPTS: &[(&str, &str)] = scripts!["add" "change" "exchange" "extend" "job" "overview" "recover"];
 
 /// Steps that scripts include: name and `lua/lib/<name>.lua`.
 pub(super) const STEPS: &[(&str, &str)] = steps![

@@ -15,6 +15,7 @@ mod keys;
 mod locks;
 mod lua;
 mod options;
+mod preflight;
 mod read;
 mod recover;
 mod reply;
@@ -59,15 +60,11 @@ impl RedisStore {
 }
 
 impl Backend for RedisStore {
-    fn queue(
-        &self,
-        prefix: &Prefix,
-        queue: &QueueName,
-        worker: Option<&str>,
-    ) -> Result<Arc<dyn QueueBackend>, Error> {
+    fn queue(&self, prefix: &Prefix, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
         let keys = Keys::new(prefix, queue);
         let waiting = Link::new(self.address.clone(), Purpose::Waiting, Some(keys.client_name(worker)));
-        Ok(Arc::new(RedisQueue { keys, commands: self.commands.clone(), waiting }))
+        let name = (prefix.clone(), queue.clone());
+        Ok(Arc::new(RedisQueue { name, keys, commands: self.commands.clone(), waiting }))
     }
 
     fn locks(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error> {
@@ -84,6 +81,7 @@ impl Backend for RedisStore {
 
 /// One queue on one server.
 struct RedisQueue {
+    name: (Prefix, QueueName),
     keys: Keys,
     commands: Link,
     /// The connection that waits for the marker; made by the first wait.
@@ -91,6 +89,11 @@ struct RedisQueue {
 }
 
 impl WorkStore for RedisQueue {
+    fn preflight(&self) -> Answer<'_, ()> {
+        let (prefix, queue) = &self.name;
+        Box::pin(preflight::preflight(&self.commands, prefix, queue, PATIENCE))
+    }
+
     fn exchange<'a>(&'a self, exchange: &'a Exchange, deadline: Duration) -> Answer<'a, Exchanged> {
         Box::pin(exchange::exchange(&self.commands, &self.keys, exchange, deadline))
     }

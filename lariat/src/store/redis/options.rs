@@ -231,7 +231,10 @@ mod tests {
     fn forms_that_only_others_write() {
         let read = |value: Value| decode(&value.to_string()).unwrap();
         assert_eq!(read(json!({"backoff": 300})).backoff, Some(Backoff::fixed(Duration::from_millis(300))));
-        assert_eq!(read(json!({"backoff": {"type": "moon"}})).backoff.unwrap().kind, BackoffKind::Custom("moon".into()));
+        assert_eq!(
+            read(json!({"backoff": {"type": "moon"}})).backoff.unwrap().kind,
+            BackoffKind::Custom("moon".into())
+        );
         assert_eq!(read(json!({"removeOnFail": -1})).remove_on_fail, Some(Keep::ALL));
         assert_eq!(read(json!({"removeOnFail": 0})).remove_on_fail, Some(Keep::NONE));
         assert_eq!(read(json!({"removeOnFail": {"count": -1, "age": 5}})).remove_on_fail.unwrap().count, None);

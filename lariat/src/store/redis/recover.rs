@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::args::{ms, number, text};
 use super::connect::Link;
 use super::keys::Keys;
-use super::args::{ms, number, text};
 use super::reply::{self, bad_reply};
 use super::script::Script;
 use crate::error::Error;
@@ -34,6 +34,7 @@ pub(super) async fn recover(
     let [phase, passed, ids] = reply::parts(&value)? else { return Err(bad_reply("a slice of another shape")) };
     let ids = reply::parts(ids)?.iter().map(|id| JobId::existing(reply::text(id)?)).collect::<Result<_, Error>>()?;
     let phase = reply::text(phase)?;
-    let more = (!phase.is_empty()).then(|| Ok(RecoverCursor(format!("{phase} {}", reply::count(passed)?)))).transpose()?;
+    let more =
+        (!phase.is_empty()).then(|| Ok(RecoverCursor(format!("{phase} {}", reply::count(passed)?)))).transpose()?;
     Ok(Recovered { ids, more })
 }
