@@ -32,7 +32,7 @@ use crate::store::exchange::{
 };
 use crate::store::{Backend, QueueBackend, Store};
 use crate::time::Timestamp;
-use crate::{Keep, Refusal};
+use crate::{Error, Keep, Refusal};
 
 pub(super) const NOW: u64 = 1_700_000_000_000;
 pub(super) const LOCK: Duration = Duration::from_secs(30);
@@ -56,6 +56,11 @@ impl Both {
     /// Base markers that no work stands behind are not ours to write; most steps need this.
     pub fn without_markers() -> Both {
         Self::with(Options::default().without_key(":marker"))
+    }
+
+    /// For what has no counterpart; Node is there but not asked.
+    pub fn ours_alone() -> Both {
+        Self::start()
     }
 
     pub fn with(options: Options) -> Both {
@@ -132,6 +137,14 @@ impl Both {
         }
     }
 
+    pub fn try_send(&self, exchange: &Exchange) -> Result<Exchanged, Error> {
+        self.runtime.block_on(self.queue.exchange(exchange, PATIENCE))
+    }
+
+    pub fn try_add(&self, add: &Add) -> Result<Vec<Result<JobId, Refusal>>, Error> {
+        self.runtime.block_on(self.queue.add(add))
+    }
+
     #[track_caller]
     pub fn send(&self, exchange: &Exchange) -> Exchanged {
         self.runtime.block_on(self.queue.exchange(exchange, PATIENCE)).unwrap()
@@ -172,6 +185,10 @@ impl Both {
     pub fn both(&self, commands: &[&[&str]]) {
         self.pair.both(commands);
     }
+}
+
+pub(super) fn add_of(both: &Both, jobs: Vec<AddJob>) -> Add {
+    Add { call: both.call("adds"), jobs }
 }
 
 pub(super) fn open(url: &str, queue: &str) -> Arc<dyn QueueBackend> {
