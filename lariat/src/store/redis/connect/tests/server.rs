@@ -397,12 +397,17 @@ async fn a_loading_server_is_unreachable_until_it_has_loaded() {
     let fill = "for i = 1, 4000 do redis.call('SET', i, i) end return 1";
     link.call(cmd("EVAL").arg(fill).arg(0), LONG).await.unwrap();
     link.call(&cmd("SAVE"), LONG).await.unwrap();
-    server.restart();
+    server.kill();
+    let starting = std::thread::spawn(move || {
+        server.restart();
+        server
+    });
     let get = cmd("GET").arg("4000").to_owned();
     let (value, errors) = until_ok(|| async { link.call(&get, LONG).await }).await;
     assert_eq!(value, Value::BulkString(b"4000".to_vec()));
     assert!(errors.iter().any(|error| error.to_string().contains("still loading its data")), "{errors:?}");
     assert!(errors.iter().all(Error::is_unreachable), "{errors:?}");
+    drop(starting.join());
 }
 
 #[tokio::test]
