@@ -12,8 +12,8 @@ mod worker;
 pub use error::{Error, ErrorKind, Refusal};
 pub use id::{JobId, Prefix, QueueName};
 pub use job::{
-    Backoff, BackoffKind, CancelReason, Job, IntoOutcome, JobError, JobOptions, JobRecord, JobState, Keep, MAX_PRIORITY, Outcome,
-    ParentRef, StoredJob,
+    Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
+    MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
 pub use queue::{Adding, NewJob, Queue};
 pub use store::Store;

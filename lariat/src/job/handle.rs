@@ -141,8 +141,9 @@ impl Job {
     /// Refused without any I/O once the lock is lost, and by the store when it finds another holder. Not cancel safe: a
     /// dropped call may or may not have been made.
     pub async fn progress<T: Serialize + ?Sized>(&self, progress: &T) -> Result<(), Error> {
-        let value = to_raw_value(progress)
-            .map_err(|e| Error::new(ErrorKind::Data, "the progress cannot be written as JSON").for_job(self.id()).because(e))?;
+        let value = to_raw_value(progress).map_err(|e| {
+            Error::new(ErrorKind::Data, "the progress cannot be written as JSON").for_job(self.id()).because(e)
+        })?;
         self.inner.held.progress(value).await
     }
 

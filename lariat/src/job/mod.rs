@@ -8,8 +8,8 @@ mod outcome;
 mod record;
 mod state;
 
-pub use handle::{CancelReason, Job};
 pub(crate) use handle::Held;
+pub use handle::{CancelReason, Job};
 pub(crate) use options::check_due;
 pub use options::{Backoff, BackoffKind, JobOptions, Keep, MAX_PRIORITY};
 pub use outcome::{IntoOutcome, JobError, Outcome};

@@ -71,7 +71,9 @@ impl AddLane {
         while jobs.peek().is_some() {
             let mut bytes = 0;
             let mut party = Vec::new();
-            while let Some(job) = jobs.next_if(|job| party.is_empty() || bytes + job.data.get().len() <= MOST_ADDED_BYTES) {
+            while let Some(job) =
+                jobs.next_if(|job| party.is_empty() || bytes + job.data.get().len() <= MOST_ADDED_BYTES)
+            {
                 bytes += job.data.get().len();
                 party.push(job);
                 if party.len() == MOST_ADDED {
@@ -105,7 +107,10 @@ struct Receipt(oneshot::Receiver<Added>);
 
 impl Receipt {
     async fn answered(self) -> Result<Vec<JobId>, Error> {
-        let answers = self.0.await.map_err(|_| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
+        let answers = self
+            .0
+            .await
+            .map_err(|_| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
         answers.into_iter().map(|answer| answer.map_err(Error::refused)).collect()
     }
 }
@@ -185,7 +190,11 @@ impl Driver {
                         // A later refusal to connect does not undo that an earlier sending may have run.
                         let doubt = may_have_run && !error.is_unknown() && error.is_unreachable();
                         return Err(if doubt {
-                            Error::new(ErrorKind::Unknown, "the store was lost while adding; the job may or may not be there").because(error)
+                            Error::new(
+                                ErrorKind::Unknown,
+                                "the store was lost while adding; the job may or may not be there",
+                            )
+                            .because(error)
                         } else {
                             error
                         });

@@ -64,7 +64,13 @@ pub(super) struct Limits {
 ///
 /// A stopped handler is polled on for `cancel_grace`, and less where its lock is lost: then there is nothing that it
 /// could still do for its job.
-pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, timeout: Option<Duration>, grace: Duration) -> Ended {
+pub(super) async fn run(
+    handler: &dyn Handler,
+    job: Job,
+    lease: &Lease,
+    timeout: Option<Duration>,
+    grace: Duration,
+) -> Ended {
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
         Ok(future) => future,
@@ -122,7 +128,8 @@ fn drop_quietly(future: HandlerFuture) {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> JobError {
-    let words = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let words =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     JobError::retry(format!("the handler panicked: {}", words.as_deref().unwrap_or("(no message)")))
 }
 
@@ -134,7 +141,13 @@ async fn expired(timeout: Option<Duration>) {
 }
 
 /// What becomes of a job whose run ended so; None where it is not ours to decide any more.
-pub(super) fn transition(ended: Ended, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Option<Transition> {
+pub(super) fn transition(
+    ended: Ended,
+    record: &JobRecord,
+    limits: &Limits,
+    now: Timestamp,
+    chance: f64,
+) -> Option<Transition> {
     match ended {
         Ended::Returned(Ok(outcome)) => Some(success(outcome, record, limits, now)),
         Ended::Returned(Err(error)) => Some(failure(&error, record, limits, now, chance)),

@@ -98,16 +98,17 @@ impl Lease {
     }
 
     /// The outcome is on its way: still renewed, but no longer reported lost.
-    pub(super) fn settle(&self) {
-        if let Some(guard) = self.guard().as_ref() {
-            guard.settle();
-        }
+    ///
+    /// An error where it was lost before: then the outcome must not be sent.
+    pub(super) fn settle(&self) -> Result<(), LossReason> {
+        self.guard().as_ref().map_or(Ok(()), LockGuard::settle)
     }
 
     /// Ends the settling of a job that turned out to be still ours; false where its trust is over.
     pub(super) fn retake(&self, locks: &LockManager) -> bool {
         let mut slot = self.guard();
-        let Some(since) = slot.take().map(|guard| guard.granted_at()) else { return false };
+        let window = locks.terms().trust_window();
+        let Some(since) = slot.take().map(|guard| guard.trusted_until() - window) else { return false };
         *slot = locks.track_job(self.id.shared(), Arc::clone(&self.token), since).ok();
         slot.is_some()
     }
@@ -126,7 +127,11 @@ impl Lease {
                     let words = format!("the job's lock is lost ({reason}): nothing was written");
                     return Err(Error::new(ErrorKind::Closed, words).for_job(&self.id));
                 }
-                None => return Err(Error::new(ErrorKind::Closed, "the job has ended: nothing was written").for_job(&self.id)),
+                None => {
+                    return Err(
+                        Error::new(ErrorKind::Closed, "the job has ended: nothing was written").for_job(&self.id)
+                    );
+                }
             }
             let change = ChangeJob { id: self.id.clone(), holder: Some(Arc::clone(&self.token)), change };
             self.backend.change(&change).await.map(drop).map_err(|e| e.for_job(&self.id))

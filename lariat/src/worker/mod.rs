@@ -274,7 +274,10 @@ impl Drop for Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("queue", &self.queue).field("active", &self.shared.leases().len()).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("queue", &self.queue)
+            .field("active", &self.shared.leases().len())
+            .finish_non_exhaustive()
     }
 }
 

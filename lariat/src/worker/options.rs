@@ -175,7 +175,11 @@ impl Options {
             }
         }
         if self.stalled_interval < Duration::from_millis(1) {
-            return Err(Error::invalid("stalled_interval", format!("{:?}", self.stalled_interval), "must be at least 1 ms"));
+            return Err(Error::invalid(
+                "stalled_interval",
+                format!("{:?}", self.stalled_interval),
+                "must be at least 1 ms",
+            ));
         }
         if self.timeout.is_some_and(|t| t.as_millis() == 0) {
             return Err(Error::invalid("timeout", "0s", "must be at least 1 ms"));
@@ -188,7 +192,11 @@ impl Options {
                 return Err(Error::invalid("rate limit max", limit.max, "must be 1 to 2^53"));
             }
             if limit.duration.as_millis() == 0 || limit.duration > longest {
-                return Err(Error::invalid("rate limit duration", format!("{:?}", limit.duration), "must be 1 ms to 7 days"));
+                return Err(Error::invalid(
+                    "rate limit duration",
+                    format!("{:?}", limit.duration),
+                    "must be 1 ms to 7 days",
+                ));
             }
         }
         if let Some(name) = &self.name

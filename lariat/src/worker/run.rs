@@ -17,7 +17,9 @@ use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
 use super::{Shared, Wish};
 use crate::job::{CancelReason, Held, Job, JobRecord};
-use crate::store::exchange::{DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken};
+use crate::store::exchange::{
+    DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
+};
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
@@ -246,7 +248,12 @@ impl Engine {
             self.judged(done, verdict);
         }
         for dropped in reply.dropped {
-            tracing::warn!(queue = &*self.parts.queue, job = dropped.id, why = dropped.why, "dropped a job that cannot be run");
+            tracing::warn!(
+                queue = &*self.parts.queue,
+                job = dropped.id,
+                why = dropped.why,
+                "dropped a job that cannot be run"
+            );
             self.say.say(|| WorkerEvent::Dropped { id: dropped.id, why: dropped.why });
         }
         for taken in reply.jobs {
@@ -291,7 +298,9 @@ impl Engine {
         self.say.say(|| match to {
             Transition::Complete { .. } => WorkerEvent::Completed { id },
             Transition::Fail { failure, .. } => WorkerEvent::Failed { id, reason: failure.reason },
-            Transition::Retry { failure, .. } => WorkerEvent::Retrying { id, reason: failure.reason, delay: Duration::ZERO },
+            Transition::Retry { failure, .. } => {
+                WorkerEvent::Retrying { id, reason: failure.reason, delay: Duration::ZERO }
+            }
             Transition::Delay { delay, attempt: DelayedAttempt::Failed(failure) } => {
                 WorkerEvent::Retrying { id, reason: failure.reason, delay }
             }
@@ -336,7 +345,8 @@ impl Engine {
                 }
             },
         };
-        lease.settle();
+        // Should its trust be over already: the store judges, as it does with every outcome.
+        lease.settle().ok();
         self.slots.ended(run, Some(Settle { id, token, to: at_once }));
     }
 
@@ -370,7 +380,11 @@ impl Engine {
 
     fn start(&mut self, lease: Arc<Lease>, job: Job) {
         self.started_some = true;
-        self.say.say(|| WorkerEvent::Active { id: job.id().clone(), name: job.name().to_owned(), attempt: job.attempt() });
+        self.say.say(|| WorkerEvent::Active {
+            id: job.id().clone(),
+            name: job.name().to_owned(),
+            attempt: job.attempt(),
+        });
         let handler = Arc::clone(&self.parts.handler);
         let (finish, limits) = (self.finish.clone(), self.parts.limits);
         tokio::spawn(async move {
@@ -385,9 +399,8 @@ impl Engine {
 async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits: &Limits) -> Finished {
     let timeout = handler::timeout_of(job.record(), limits);
     let mut ended = handler::run(handler, job.clone(), lease, timeout, limits.cancel_grace).await;
-    // From here on a loss is not reported; one that was reported before makes the result void.
-    lease.settle();
-    if let Some(loss) = lease.loss() {
+    // From here on a loss is not reported; one that came before makes the result void.
+    if let Err(loss) = lease.settle() {
         lease.cancel(CancelReason::LockLost(loss));
         ended = Ended::Stopped(CancelReason::LockLost(loss));
     }

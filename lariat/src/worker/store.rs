@@ -36,7 +36,12 @@ pub(super) struct Answered {
 }
 
 impl StoreCalls {
-    pub(super) fn new(queue: Arc<str>, backend: Arc<dyn QueueBackend>, lock_duration: Duration, say: Announcer) -> StoreCalls {
+    pub(super) fn new(
+        queue: Arc<str>,
+        backend: Arc<dyn QueueBackend>,
+        lock_duration: Duration,
+        say: Announcer,
+    ) -> StoreCalls {
         StoreCalls {
             queue,
             backend,
