@@ -49,9 +49,9 @@ impl Failure {
         self
     }
 
-    /// Another status for the same words.
-    pub(crate) fn with_status(mut self, status: u8) -> Failure {
-        self.status = status;
+    /// The same status, with words behind the message.
+    pub(crate) fn after(mut self, words: &str) -> Failure {
+        self.message.push_str(words);
         self
     }
 

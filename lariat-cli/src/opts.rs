@@ -16,8 +16,7 @@ const SHORT: [(&str, &str); 6] = [
 ];
 
 /// Options that would need something this command does not do yet, or that are not the producer's to set.
-const REFUSED: [&str; 7] =
-    ["deduplication", "debounce", "repeat", "repeatJobKey", "prevMillis", "parent", "timestamp"];
+const REFUSED: [&str; 7] = ["deduplication", "debounce", "repeat", "repeatJobKey", "prevMillis", "parent", "timestamp"];
 
 /// Reads the `opts` of a JSON line. Options that are not known are passed on, as BullMQ does.
 pub(crate) fn read(opts: Map<String, Value>) -> Result<JobOptions, String> {

@@ -95,6 +95,7 @@ mod end {
     pub(super) struct End(AsyncFd<OwnedFd>);
 
     impl End {
+        #[expect(deprecated, reason = "unsound only for handles that may be closed behind its back; this one is owned")]
         pub(super) fn of(leader: Pid) -> Option<End> {
             let handle = pidfd_open(leader, PidfdFlags::NONBLOCK).ok()?;
             AsyncFd::with_interest(handle, Interest::READABLE).ok().map(End)

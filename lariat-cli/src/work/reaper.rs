@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
