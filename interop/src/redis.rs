@@ -17,7 +17,7 @@ const HOLDER: &str = r#"trap '' INT TERM HUP
 "$@" </dev/null >/dev/null 2>&1 &
 server=$!
 echo "$server"
-exec >/dev/null
+exec >/dev/null 2>&1
 read -r _
 kill -9 "$server"
 wait "$server""#;
@@ -209,7 +209,7 @@ impl RedisServer {
                 return Ok(());
             }
             if !is_server(pid) {
-                return Err(if self.port_taken() { Refused::PortTaken } else { Refused::Other("it ended".into()) });
+                return Err(if self.port_taken() { Refused::PortTaken } else { Refused::Other(why_ended()) });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -228,10 +228,12 @@ pub fn connect(url: &str) -> ::redis::Connection {
         .unwrap_or_else(|e| panic!("cannot connect to {url}: {e}"))
 }
 
+/// The process behind the address, once it serves: while it loads its data INFO answers already, PING does not.
 fn process_on(url: &str) -> Option<i32> {
     let client = ::redis::Client::open(url).ok()?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
     connection.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    ::redis::cmd("PING").exec(&mut connection).ok()?;
     let info: String = ::redis::cmd("INFO").arg("server").query(&mut connection).ok()?;
     info.lines().find_map(|line| line.strip_prefix("process_id:"))?.trim().parse().ok()
 }
@@ -243,6 +245,13 @@ fn is_server(pid: Pid) -> bool {
         Ok(stat) => !matches!(stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()), Some('Z' | 'X')),
         // No /proc here: the deadline decides.
         Err(_) => !Path::new("/proc/self/stat").exists(),
+    }
+}
+
+fn why_ended() -> String {
+    match Command::new("redis-server").arg("--version").output() {
+        Ok(_) => "it ended".into(),
+        Err(e) => format!("{e}: run ./test, which installs redis-server, or install it yourself"),
     }
 }
 

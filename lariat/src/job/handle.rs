@@ -50,6 +50,7 @@ pub(crate) trait Held: Send + Sync {
     /// How long the lock is still trusted; zero once it is lost or handed in.
     fn lock_left(&self) -> Duration;
     fn progress(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>>;
+    fn replace_data(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>>;
     fn log(&self, rows: Vec<String>) -> BoxFuture<'_, Result<(), Error>>;
 }
 
@@ -141,10 +142,19 @@ impl Job {
     /// Refused without any I/O once the lock is lost, and by the store when it finds another holder. Not cancel safe: a
     /// dropped call may or may not have been made.
     pub async fn progress<T: Serialize + ?Sized>(&self, progress: &T) -> Result<(), Error> {
-        let value = to_raw_value(progress).map_err(|e| {
-            Error::new(ErrorKind::Data, "the progress cannot be written as JSON").for_job(self.id()).because(e)
-        })?;
-        self.inner.held.progress(value).await
+        self.inner.held.progress(self.as_json("progress", progress)?).await
+    }
+
+    /// Replaces the job's payload in the store, for a later attempt to go on from; this handle keeps the one it has.
+    /// Refused as [`progress`](Self::progress) is.
+    pub async fn update_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
+        self.inner.held.replace_data(self.as_json("data", data)?).await
+    }
+
+    fn as_json<T: Serialize + ?Sized>(&self, what: &str, value: &T) -> Result<Box<RawValue>, Error> {
+        to_raw_value(value).map_err(|e| {
+            Error::new(ErrorKind::Data, format!("the {what} cannot be written as JSON")).for_job(self.id()).because(e)
+        })
     }
 
     /// Appends a row to the job's log. Refused as [`progress`](Self::progress) is.

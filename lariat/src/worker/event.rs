@@ -15,49 +15,93 @@ const KEPT: usize = 1024;
 #[non_exhaustive]
 pub enum WorkerEvent {
     /// A job was taken and its handler begins.
-    #[non_exhaustive]
-    Active { id: JobId, name: String, attempt: u32 },
+    Active {
+        /// The job.
+        id: JobId,
+        /// Its name.
+        name: String,
+        /// Which attempt this is, from 1.
+        attempt: u32,
+    },
     /// The store has taken in the job's result.
-    #[non_exhaustive]
-    Completed { id: JobId },
+    Completed {
+        /// The job.
+        id: JobId,
+    },
     /// The job has failed for good.
-    #[non_exhaustive]
-    Failed { id: JobId, reason: String },
-    /// The attempt failed; the job will be tried again after `delay`.
-    #[non_exhaustive]
-    Retrying { id: JobId, reason: String, delay: Duration },
+    Failed {
+        /// The job.
+        id: JobId,
+        /// Why.
+        reason: String,
+    },
+    /// The attempt failed; the job will be tried again.
+    Retrying {
+        /// The job.
+        id: JobId,
+        /// Why the attempt failed.
+        reason: String,
+        /// How long until the job may run again; zero: at once.
+        delay: Duration,
+    },
     /// The handler asked to run again later.
-    #[non_exhaustive]
-    Delayed { id: JobId, delay: Duration },
+    Delayed {
+        /// The job.
+        id: JobId,
+        /// How much later.
+        delay: Duration,
+    },
     /// The job waits for its children.
-    #[non_exhaustive]
-    WaitingForChildren { id: JobId },
+    WaitingForChildren {
+        /// The job.
+        id: JobId,
+    },
     /// The job was put back in front of the queue, as if it had not been taken.
-    #[non_exhaustive]
-    PutBack { id: JobId },
+    PutBack {
+        /// The job.
+        id: JobId,
+    },
     /// The job's lock is lost, or could not be renewed in time; its handler is being stopped and its result will not be
     /// sent.
-    #[non_exhaustive]
-    LockLost { id: JobId, reason: LossReason },
+    LockLost {
+        /// The job.
+        id: JobId,
+        /// How it was lost.
+        reason: LossReason,
+    },
     /// The store refused the job's outcome: somebody else has decided about the job meanwhile.
-    #[non_exhaustive]
-    ResultRefused { id: JobId, why: String },
+    ResultRefused {
+        /// The job.
+        id: JobId,
+        /// The store's words.
+        why: String,
+    },
     /// Jobs whose worker is gone were put back to the front of the queue by this worker's search.
-    #[non_exhaustive]
-    Stalled { ids: Vec<JobId> },
+    Stalled {
+        /// The jobs.
+        ids: Vec<JobId>,
+    },
     /// An id was listed in the queue but could not be run (its record is missing or no record); it was taken out.
-    #[non_exhaustive]
-    Dropped { id: String, why: String },
+    Dropped {
+        /// The id as it was listed.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The last job was handed in, and nothing is ready.
     Drained,
     /// The store does not answer, or refuses a call as a whole; the worker keeps trying.
-    #[non_exhaustive]
-    StoreLost { error: String },
+    StoreLost {
+        /// What the store, or the way to it, says.
+        error: String,
+    },
     /// The store answers again.
     StoreBack,
     /// The worker has ended.
-    #[non_exhaustive]
-    Stopped { why: String },
+    Stopped {
+        /// Why.
+        why: String,
+    },
 }
 
 /// A worker's events, from the moment that this was made. Bounded: whoever reads too slowly misses the oldest.

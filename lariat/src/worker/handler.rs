@@ -56,21 +56,18 @@ pub(super) enum Ended {
 pub(super) struct Limits {
     pub timeout: Option<Duration>,
     pub cancel_grace: Duration,
+    /// The grace of a handler whose lock is lost: no longer than the lock itself can still last once trust has ended.
+    pub lost_grace: Duration,
     pub remove_on_complete: Keep,
     pub remove_on_fail: Keep,
 }
 
 /// Runs the handler until it ends or has to be dropped.
 ///
-/// A stopped handler is polled on for `cancel_grace`, and less where its lock is lost: then there is nothing that it
-/// could still do for its job.
-pub(super) async fn run(
-    handler: &dyn Handler,
-    job: Job,
-    lease: &Lease,
-    timeout: Option<Duration>,
-    grace: Duration,
-) -> Ended {
+/// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
+/// could still do for its job, and soon another worker may have it.
+pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+    let timeout = job.record().options.timeout.or(limits.timeout);
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
         Ok(future) => future,
@@ -88,7 +85,7 @@ pub(super) async fn run(
     };
     lease.cancel(reason);
     let reason = lease.cancel_reason().unwrap_or(CancelReason::Closing);
-    let ended = stopping(&mut future, lease, &reason, grace).await;
+    let ended = stopping(&mut future, lease, &reason, limits).await;
     drop_quietly(future);
     match (ended, lease.loss()) {
         // Whatever it returned: without the lock it does not count.
@@ -99,15 +96,16 @@ pub(super) async fn run(
 }
 
 /// Lets a stopped handler go on for its grace.
-async fn stopping(future: &mut HandlerFuture, lease: &Lease, reason: &CancelReason, grace: Duration) -> Option<Ended> {
+async fn stopping(future: &mut HandlerFuture, lease: &Lease, reason: &CancelReason, limits: &Limits) -> Option<Ended> {
     let lost = matches!(reason, CancelReason::LockLost(_));
+    let grace = if lost { limits.lost_grace } else { limits.cancel_grace };
     tokio::select! {
         biased;
         ended = catching(future) => Some(ended),
         () = tokio::time::sleep(grace) => None,
         _ = lease.lost(), if !lost => {
             // Lost while it was being stopped: it has as long as a handler whose lock was lost in the first place.
-            tokio::time::timeout(grace, catching(future)).await.ok()
+            tokio::time::timeout(limits.lost_grace, catching(future)).await.ok()
         }
     }
 }
@@ -213,9 +211,112 @@ fn noted(reason: String, record: &JobRecord) -> Failure {
     Failure { reason, stacktrace }
 }
 
-/// The timeout of one run.
-pub(super) fn timeout_of(record: &JobRecord, limits: &Limits) -> Option<Duration> {
-    record.options.timeout.or(limits.timeout)
-}
-
 pub(super) type SharedHandler = Arc<dyn Handler>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::JobId;
+    use crate::job::{Backoff, JobOptions};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const LIMITS: Limits = Limits {
+        timeout: None,
+        cancel_grace: Duration::from_secs(2),
+        lost_grace: Duration::from_secs(1),
+        remove_on_complete: Keep::last(7),
+        remove_on_fail: Keep::NONE,
+    };
+
+    fn record(options: JobOptions, attempts_made: u32) -> JobRecord {
+        JobRecord {
+            id: JobId::existing("1").unwrap(),
+            name: "x".into(),
+            data: serde_json::value::to_raw_value(&()).unwrap(),
+            options,
+            timestamp: NOW,
+            delay: Duration::ZERO,
+            priority: 0,
+            attempts_made,
+            attempts_started: attempts_made + 1,
+            stalled_counter: 0,
+            processed_on: None,
+            finished_on: None,
+            return_value: None,
+            failed_reason: None,
+            stacktrace: vec!["old".into(), "older".into()],
+            progress: None,
+            processed_by: None,
+            parent: None,
+            scheduler: None,
+            deduplication_id: None,
+            deferred_failure: None,
+        }
+    }
+
+    fn after(ended: Ended, options: JobOptions, made: u32) -> Option<Transition> {
+        transition(ended, &record(options, made), &LIMITS, NOW, 0.5)
+    }
+
+    fn failing(error: JobError) -> Ended {
+        Ended::Returned(Err(error))
+    }
+
+    #[test]
+    fn retention_is_the_jobs_own_else_the_workers() {
+        let own = JobOptions { remove_on_complete: Some(Keep::ALL), ..JobOptions::default() };
+        let done = || Ended::Returned(Outcome::done(&1));
+        assert!(matches!(after(done(), own, 0), Some(Transition::Complete { keep: Keep::ALL, .. })));
+        let Some(Transition::Complete { keep, .. }) = after(done(), JobOptions::default(), 0) else { panic!() };
+        assert_eq!(keep, Keep::last(7));
+    }
+
+    #[test]
+    fn stack_traces_grow_and_are_cut_to_the_newest() {
+        let options = JobOptions { stack_trace_limit: Some(2), attempts: 5, ..JobOptions::default() };
+        let Some(Transition::Retry { failure, .. }) = after(failing(JobError::retry("new")), options, 0) else {
+            panic!()
+        };
+        assert_eq!((failure.reason.as_str(), failure.stacktrace), ("new", vec!["older".to_owned(), "new".to_owned()]));
+        let none = JobOptions { stack_trace_limit: Some(0), ..JobOptions::default() };
+        let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("new")), none, 0) else { panic!() };
+        assert!(failure.stacktrace.is_empty());
+    }
+
+    #[test]
+    fn a_backoff_beyond_what_a_store_accepts_waits_as_long_as_one_can() {
+        let backoff = Some(Backoff::exponential(Duration::from_secs(3600)));
+        let options = JobOptions { attempts: 100, backoff, ..JobOptions::default() };
+        let Some(Transition::Delay { delay, .. }) = after(failing(JobError::retry("x")), options, 60) else { panic!() };
+        assert!(check_due("delay", delay, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_strategy_that_nobody_knows_fails_the_job_with_both_reasons() {
+        let backoff =
+            Backoff { kind: crate::job::BackoffKind::Custom("moon".into()), ..Backoff::fixed(Duration::ZERO) };
+        let options = JobOptions { attempts: 3, backoff: Some(backoff), ..JobOptions::default() };
+        let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("boom")), options, 0) else {
+            panic!()
+        };
+        assert!(failure.reason.contains("boom") && failure.reason.contains("moon"), "{}", failure.reason);
+    }
+
+    #[test]
+    fn a_stop_means_what_its_reason_says() {
+        let stopped = |reason| after(Ended::Stopped(reason), JobOptions { attempts: 3, ..JobOptions::default() }, 0);
+        assert!(matches!(stopped(CancelReason::TimedOut), Some(Transition::Retry { .. })));
+        assert!(matches!(stopped(CancelReason::Requested("no".into())), Some(Transition::Fail { .. })));
+        assert!(matches!(stopped(CancelReason::Closing), Some(Transition::PutBack)));
+        assert!(matches!(stopped(CancelReason::LockLost(LossReason::Expired)), Some(Transition::PutBack)));
+        assert!(stopped(CancelReason::LockLost(LossReason::Taken)).is_none());
+        assert!(stopped(CancelReason::LockLost(LossReason::Missing)).is_none());
+    }
+
+    #[test]
+    fn a_delay_beyond_the_last_due_time_is_the_handlers_fault() {
+        let ended = Ended::Returned(Ok(Outcome::Delay(Duration::from_secs(u64::from(u32::MAX)))));
+        let Some(Transition::Fail { failure, .. }) = after(ended, JobOptions::default(), 0) else { panic!() };
+        assert!(failure.reason.contains("2^41"), "{}", failure.reason);
+    }
+}

@@ -171,6 +171,10 @@ impl Held for Lease {
         self.change(Change::Progress(value))
     }
 
+    fn replace_data(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>> {
+        self.change(Change::Data(value))
+    }
+
     fn log(&self, rows: Vec<String>) -> BoxFuture<'_, Result<(), Error>> {
         self.change(Change::Log { rows, keep: self.keep_logs })
     }

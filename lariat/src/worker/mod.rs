@@ -133,6 +133,7 @@ impl Worker {
             .start()
             .map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&name))?;
         let queue: Arc<str> = name.as_str().into();
+        let margin = options.lock_duration.saturating_sub(locks.terms().trust_window());
         let say = Announcer::new();
         let shared = Arc::new(Shared {
             say: say.clone(),
@@ -158,6 +159,7 @@ impl Worker {
             limits: Limits {
                 timeout: options.timeout,
                 cancel_grace: options.cancel_grace,
+                lost_grace: options.cancel_grace.min(margin),
                 remove_on_complete: options.remove_on_complete,
                 remove_on_fail: options.remove_on_fail,
             },

@@ -107,7 +107,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long a cancelled handler may go on before its future is dropped; 2 s unless set.
+    /// How long a cancelled handler may go on before its future is dropped; 2 s unless set. A handler whose lock is lost
+    /// has no longer than the lock itself could last once its trust has ended: a tenth of its duration, as a rule.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.options.cancel_grace = grace;
         self

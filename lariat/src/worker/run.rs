@@ -111,6 +111,9 @@ impl Engine {
         let shared = Arc::clone(&self.parts.shared);
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
+        if let Err(error) = self.parts.calls.preflight().await {
+            self.stop_because(error);
+        }
         loop {
             if std::mem::take(&mut self.started_some) {
                 // Handlers that end at once then ride in one exchange rather than each in its own.
@@ -397,8 +400,7 @@ impl Engine {
 
 /// Runs the handler, and says what to hand in.
 async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits: &Limits) -> Finished {
-    let timeout = handler::timeout_of(job.record(), limits);
-    let mut ended = handler::run(handler, job.clone(), lease, timeout, limits.cancel_grace).await;
+    let mut ended = handler::run(handler, job.clone(), lease, limits).await;
     // From here on a loss is not reported; one that came before makes the result void.
     if let Err(loss) = lease.settle() {
         lease.cancel(CancelReason::LockLost(loss));

@@ -147,6 +147,19 @@ async fn progress_and_log_rows_are_kept() {
 }
 
 #[tokio::test]
+async fn a_later_attempt_goes_on_from_updated_data() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &1).attempts(2).await.unwrap();
+    let handler = async |job: Job| {
+        let step: u32 = job.data()?;
+        job.update_data(&(step + 1)).await?;
+        if job.attempt() == 1 { Err(JobError::retry("half way")) } else { Ok(step) }
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    assert_eq!(f.until(&id, JobState::Completed).await.record.return_value.unwrap().get(), "2");
+}
+
+#[tokio::test]
 async fn a_job_that_has_ended_can_no_longer_report() {
     let f = Fixture::start();
     let kept = Arc::new(Mutex::new(None));
