@@ -42,7 +42,7 @@ impl Meter {
     }
 
     /// All calls that came over a connection since `before`, but for those of a meter.
-    pub(crate) fn from_outside(&self, before: &Self) -> f64 {
+    pub(crate) fn outside_calls(&self, before: &Self) -> f64 {
         const OUTSIDE: &[&str] =
             &["evalsha", "eval", "fcall", "bzpopmin", "ping", "client|setname", "client|setinfo", "xread", "subscribe"];
         self.calls(before, OUTSIDE)

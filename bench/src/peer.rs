@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::Result;
 use crate::protocol::{Answer, Command, Seen, Usage, WorkerSpec};
 
+/// More than any command needs, on a machine that is not stuck.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// The libraries that can be measured, in the order in which the tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Library {
@@ -45,9 +48,9 @@ impl Peer {
                 node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/node/driver.mjs")).arg(port.to_string());
                 node
             }
-            rust => {
+            Library::Official => {
                 let mut own = Process::new(std::env::current_exe()?);
-                own.args(["driver", rust.name(), &port.to_string(), "--threads", &threads.to_string()]);
+                own.args(["driver", library.name(), &port.to_string(), "--threads", &threads.to_string()]);
                 own
             }
         };
@@ -92,7 +95,7 @@ impl Peer {
     /// Sends a command and waits for its answer.
     pub(crate) fn ask(&mut self, command: &Command) -> Result<Answer> {
         self.tell(command)?;
-        self.answer(Duration::from_mins(4))
+        self.answer(PATIENCE)
     }
 
     pub(crate) fn work(&mut self, spec: WorkerSpec) -> Result<()> {

@@ -51,7 +51,7 @@ impl Case for Blocked {
         stage.until("the blockers run", |redis| Ok(length(redis, QUEUE, "active")? == all))?;
         let start = Instant::now();
         // Look while they are still blocked: afterwards a late renewal might have hidden the gap.
-        sleep((long - self.lock / 5).saturating_sub(start.elapsed()));
+        sleep((self.lock * 14 / 5).saturating_sub(start.elapsed()));
         let locks = Locks::read(&mut stage.redis, QUEUE)?;
         stage
             .until("the blockers end", |redis| Ok(length(redis, QUEUE, "active")? <= self.active))

@@ -43,7 +43,7 @@ impl Case for Idle {
         let lock = lock.zip(lock_switches(pid)?).map_or(f64::NAN, |(before, after)| (after - before) / minutes);
         Ok(vec![
             ("scripts", after.scripts(&meter) / minutes),
-            ("calls", after.from_outside(&meter) / minutes),
+            ("calls", after.outside_calls(&meter) / minutes),
             ("client_ms", used_after.cpu_us_since(&used) / 1000.0 / minutes),
             ("switches", used_after.switches_since(&used) / minutes),
             ("lock_switches", lock),

@@ -39,16 +39,16 @@ impl Case for Lone {
         stage.peer.add(&adding(QUEUE, "echo", WARM, Pace::Paced { gap_us }))?;
         stage.until("the warm-up ends", |redis| Ok(length(redis, QUEUE, "completed")? == WARM))?;
 
-        let observer = stage.server.connect()?;
+        let redis = stage.server.connect()?;
         let jobs = self.jobs;
-        let observed = std::thread::spawn(move || observe(observer, jobs));
+        let watching = std::thread::spawn(move || observe(redis, jobs));
         // The observer's first read is on its way before the first job.
         stage.until("the observer reads", |redis| {
             Ok(cmd("CLIENT").arg("LIST").query::<String>(redis)?.contains("cmd=xread"))
         })?;
         let (meter, used) = (Meter::read(&mut stage.redis)?, stage.peer.usage()?);
         stage.peer.add(&adding(QUEUE, "echo", self.jobs, Pace::Paced { gap_us }))?;
-        let mut took = observed.join().map_err(|_| "the observer ended early")??;
+        let mut took = watching.join().map_err(|_| "the observer ended early")??;
         let (after, used_after) = (Meter::read(&mut stage.redis)?, stage.peer.usage()?);
         let jobs = figure(self.jobs);
         Ok(vec![
@@ -61,6 +61,9 @@ impl Case for Lone {
     }
 }
 
+/// What XREAD answers: per stream its entries, each an id and alternating names and values.
+type Streams = Vec<(String, Vec<(String, Vec<Value>)>)>;
+
 /// Reads the queue's events and answers, for each completed job, the time since its add was sent, in microseconds. The
 /// job returns that moment, so the event carries it; the judge is the same for every library.
 fn observe(mut redis: Connection, jobs: usize) -> Result<Vec<f64>> {
@@ -68,7 +71,7 @@ fn observe(mut redis: Connection, jobs: usize) -> Result<Vec<f64>> {
     let mut after = String::from("$");
     while took.len() < jobs {
         let key = format!("bull:{QUEUE}:events");
-        let reply: Option<Vec<(String, Vec<(String, Vec<Value>)>)>> =
+        let reply: Option<Streams> =
             cmd("XREAD").arg("BLOCK").arg(30_000).arg("STREAMS").arg(key).arg(&after).query(&mut redis)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() * 1e6;
         let Some(streams) = reply else { return Err("no event for 30 s".into()) };
