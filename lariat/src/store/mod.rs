@@ -118,7 +118,11 @@ impl Store {
     /// The locks of one queue, for a [`LockManager`](lariat_lock::LockManager) of your own; the queue may be shared
     /// with BullMQ workers.
     pub fn locks(&self, queue: &str) -> Result<Arc<dyn LockStore>, Error> {
-        self.backend.locks(&self.prefix, &QueueName::new(queue)?)
+        self.lock_store(&QueueName::new(queue)?)
+    }
+
+    pub(crate) fn lock_store(&self, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error> {
+        self.backend.locks(&self.prefix, queue)
     }
 
     /// The key prefix in use.

@@ -1,5 +1,9 @@
 //! BullMQ's layout on a Redis or Valkey server.
 
+mod connect;
+mod lua;
+mod script;
+
 use std::sync::Arc;
 
 use lariat_lock::LockStore;

@@ -1,0 +1,3 @@
+//! Times the table.
+
+fn main() {}

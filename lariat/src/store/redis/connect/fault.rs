@@ -1,0 +1,193 @@
+//! What a failure means: whether the call may have been carried out, and what to tell a person.
+//!
+//! No message holds a password or a payload: words of the server are cut short, and those about a login are not
+//! repeated at all.
+
+use std::time::Duration;
+
+use redis::{RedisError, ServerError, Value};
+
+use super::super::super::url::Address;
+use super::dial::Resolver;
+use crate::error::{Error, ErrorKind};
+
+/// Characters of a server's own words that are repeated.
+const MOST_WORDS: usize = 300;
+
+/// An error reply, understood.
+pub(super) struct Judged {
+    pub error: Error,
+    /// The server is not, or no longer, the one to talk to: find it anew.
+    pub wrong_server: bool,
+}
+
+/// The first error reply in a value, however deep.
+pub(super) fn error_in(value: &Value) -> Option<&ServerError> {
+    match value {
+        Value::ServerError(reply) => Some(reply),
+        Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
+            values.iter().find_map(error_in)
+        }
+        Value::Map(pairs) => pairs.iter().find_map(|(key, value)| error_in(key).or_else(|| error_in(value))),
+        Value::Attribute { data, .. } => error_in(data),
+        _ => None,
+    }
+}
+
+/// A reply, or the error that it is or holds.
+pub(super) fn in_reply(value: Value) -> Result<Value, ServerError> {
+    match error_in(&value) {
+        Some(reply) => Err(reply.clone()),
+        None => Ok(value),
+    }
+}
+
+/// What an error reply to a command means.
+pub(super) fn judge(reply: &ServerError, resolver: &Resolver) -> Judged {
+    let address = resolver.server();
+    let words = words(reply);
+    let code = code(reply);
+    let (kind, wrong_server, message) = match code {
+        "LOADING" => (ErrorKind::Unreachable, true, format!("Redis at {address} is still loading its data")),
+        "READONLY" => (ErrorKind::Unreachable, true, format!("Redis at {address} is a replica that takes no writes")),
+        "MASTERDOWN" => (ErrorKind::Unreachable, true, format!("the replica at {address} has lost its master")),
+        "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => (
+            ErrorKind::Unreachable,
+            true,
+            format!("Redis at {address} is a node of a cluster, which is not built yet: {words}"),
+        ),
+        "BUSY" => (ErrorKind::Unreachable, false, format!("Redis at {address} is busy with somebody's script")),
+        "NOREPLICAS" => {
+            (ErrorKind::Unreachable, false, format!("Redis at {address} has too few replicas to take writes"))
+        }
+        "NOAUTH" => (ErrorKind::Denied, false, no_password(address)),
+        "WRONGPASS" => (ErrorKind::Denied, false, wrong_password(address)),
+        "NOPERM" => (ErrorKind::Denied, false, no_permission(address, &words)),
+        "OOM" => (
+            ErrorKind::Store,
+            false,
+            format!("Redis at {address} is out of memory: it has reached its maxmemory and refuses writes"),
+        ),
+        "MISCONF" => (
+            ErrorKind::Store,
+            false,
+            format!("Redis at {address} cannot save to its disk and therefore refuses writes"),
+        ),
+        "WRONGTYPE" => (ErrorKind::Store, false, format!("a key in Redis at {address} has the wrong type: {words}")),
+        _ => (ErrorKind::Store, false, format!("Redis at {address} answered with an error: {words}")),
+    };
+    Judged { error: Error::new(kind, message), wrong_server }
+}
+
+/// The code of an error reply. Servers before 7 put a script's own error behind `ERR Error running script`.
+fn code(reply: &ServerError) -> &str {
+    const INSIDE: [&str; 6] = ["OOM", "READONLY", "MASTERDOWN", "NOPERM", "WRONGTYPE", "MISCONF"];
+    let details = reply.details().unwrap_or_default();
+    if reply.code() == "ERR" && details.starts_with("Error running script") {
+        let inside = |code: &&&str| details.split([' ', '-']).any(|word| word == **code);
+        return INSIDE.iter().find(inside).copied().unwrap_or("ERR");
+    }
+    if reply.code() == "ERR" && details.starts_with("The user executing the script can't") {
+        return "NOPERM";
+    }
+    reply.code()
+}
+
+fn words(reply: &ServerError) -> String {
+    let text = format!("{} {}", reply.code(), reply.details().unwrap_or_default());
+    match text.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn no_password(address: &Address) -> String {
+    format!("Redis at {address} wants a password: put it in the URL, redis://user:password@host")
+}
+
+fn wrong_password(address: &Address) -> String {
+    format!("Redis at {address} does not accept the user and password in the URL")
+}
+
+fn no_permission(address: &Address, words: &str) -> String {
+    format!(
+        "Redis at {address} does not allow this user what is needed: {words}. Its ACL must allow scripts, and the keys \
+         of the queue's prefix and lariat:*"
+    )
+}
+
+/// AUTH was refused.
+pub(super) fn login(address: &Address, reply: &ServerError) -> Error {
+    let details = reply.details().unwrap_or_default();
+    let unwanted = details.contains("no password is set") || details.contains("without any password configured");
+    match reply.code() {
+        "WRONGPASS" => Error::new(ErrorKind::Denied, wrong_password(address)),
+        "ERR" if details.contains("invalid password") => Error::new(ErrorKind::Denied, wrong_password(address)),
+        "ERR" if unwanted => Error::new(
+            ErrorKind::Denied,
+            format!("Redis at {address} has no password, but the URL gives one: leave it out"),
+        ),
+        "ERR" if details.contains("max number of clients") => not_serving(address, reply),
+        "LOADING" | "MASTERDOWN" | "BUSY" => not_serving(address, reply),
+        // The server's words may repeat what it was sent.
+        code => Error::new(ErrorKind::Denied, format!("Redis at {address} refused the login: {code}")),
+    }
+}
+
+/// HELLO 3 was refused.
+pub(super) fn hello(address: &Address, reply: &ServerError) -> Error {
+    match reply.code() {
+        "NOPROTO" | "ERR" => Error::new(
+            ErrorKind::Unsupported,
+            format!("Redis at {address} does not speak RESP3: leave protocol=resp3 out"),
+        ),
+        _ => not_serving(address, reply),
+    }
+}
+
+/// SELECT was refused.
+pub(super) fn select(address: &Address, reply: &ServerError) -> Error {
+    match reply.code() {
+        "ERR" => Error::new(
+            ErrorKind::Unsupported,
+            format!("Redis at {address} does not have that database: {}", words(reply)),
+        ),
+        _ => not_serving(address, reply),
+    }
+}
+
+/// Connected, but the server does not serve.
+pub(super) fn not_serving(address: &Address, reply: &ServerError) -> Error {
+    if reply.details().is_some_and(|details| details.contains("max number of clients")) {
+        return Error::new(ErrorKind::Unreachable, format!("Redis at {address} has as many clients as it takes"));
+    }
+    judge(reply, &Resolver::Single(address.clone())).error
+}
+
+pub(super) fn not_connected(address: &Address, error: RedisError) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("cannot connect to Redis at {address}: {error}")).because(error)
+}
+
+pub(super) fn no_greeting(address: &Address, waited: Duration) -> Error {
+    let seconds = waited.as_secs();
+    Error::new(ErrorKind::Unreachable, format!("Redis at {address} did not answer a new connection within {seconds} s"))
+}
+
+pub(super) fn still_dialling(resolver: &Resolver) -> Error {
+    let address = resolver.server();
+    Error::new(ErrorKind::Unreachable, format!("no connection to Redis at {address} yet: it is being made"))
+}
+
+pub(super) fn lost(resolver: &Resolver, error: RedisError) -> Error {
+    let address = resolver.server();
+    Error::new(
+        ErrorKind::Unknown,
+        format!("the connection to Redis at {address} broke before the answer came: {error}"),
+    )
+    .because(error)
+}
+
+pub(super) fn timed_out(resolver: &Resolver) -> Error {
+    let address = resolver.server();
+    Error::new(ErrorKind::Unknown, format!("Redis at {address} did not answer in time"))
+}

@@ -1,0 +1,303 @@
+//! How this crate reaches Redis: one supervised connection.
+//!
+//! A [`Link`] connects when it is first used, in the runtime of whoever uses it, and again whenever it has lost its
+//! connection. It never sends anything twice: a call is sent at most once and its failure says whether it may have been
+//! carried out. Repeating is the caller's business, for only the caller knows whether that is safe.
+//!
+//! - [`dial`] makes one connection; [`supervise`] decides when to make the next; [`fault`] says what a failure means.
+//!
+//! What may not be in this folder: anything that knows a key, a script or a queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, RedisError, ServerError, Value};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, timeout_at};
+
+mod dial;
+mod fault;
+mod supervise;
+
+use self::dial::{Connection, Resolver};
+use self::fault::Judged;
+use self::supervise::{Next, State};
+use super::super::url::Address;
+use crate::error::{Error, ErrorKind};
+
+/// What a link is for; decides how patient it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Commands,
+    /// Renewals: a lock does not wait, so attempts to connect follow each other closely, and silence is noticed sooner.
+    Locks,
+    /// [`Link::block`].
+    Waiting,
+}
+
+impl Purpose {
+    /// Longest pause between two attempts to connect.
+    fn longest_pause(self) -> Duration {
+        match self {
+            Purpose::Commands | Purpose::Waiting => Duration::from_secs(2),
+            Purpose::Locks => Duration::from_millis(500),
+        }
+    }
+
+    /// A call that times out on a connection from which nothing was heard for so long takes the connection with it.
+    fn silence(self) -> Duration {
+        match self {
+            Purpose::Commands | Purpose::Waiting => Duration::from_secs(1),
+            Purpose::Locks => Duration::from_millis(500),
+        }
+    }
+}
+
+/// What a blocking call is given beyond its blocking time before its connection counts as lost.
+const BLOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// One supervised connection. Cheap to clone; clones share it. No I/O until it is used.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Shared>);
+
+struct Shared {
+    resolver: Resolver,
+    purpose: Purpose,
+    name: Option<String>,
+    state: watch::Sender<State>,
+    /// Held by the one blocking call.
+    blocking: Mutex<()>,
+}
+
+impl Link {
+    /// `name` is what CLIENT LIST shows; a server that refuses it is used all the same.
+    pub(super) fn new(address: Address, purpose: Purpose, name: Option<String>) -> Link {
+        let resolver = Resolver::Single(address);
+        Link(Arc::new(Shared { resolver, purpose, name, state: watch::Sender::default(), blocking: Mutex::default() }))
+    }
+
+    /// Sends one command and waits for its reply, at most for `deadline`.
+    ///
+    /// While there is no connection and the last attempt to make one has just failed, this fails at once with that
+    /// attempt's error; callers repeat with a backoff of their own. While an attempt is under way it waits for it.
+    ///
+    /// Errors: [`Unreachable`](ErrorKind::Unreachable) - not carried out; [`Unknown`](ErrorKind::Unknown) - it was sent,
+    /// and the connection or the deadline ended first; [`Denied`](ErrorKind::Denied); [`Store`](ErrorKind::Store) - Redis
+    /// answered with an error, be it inside an array or map of the reply.
+    ///
+    /// Cancel safety: dropping the future neither harms the connection nor calls anything back: a command that was sent
+    /// is carried out, its reply is thrown away. Attempts to connect go on without their callers.
+    pub(super) async fn call(&self, cmd: &Cmd, deadline: Duration) -> Result<Value, Error> {
+        self.call_until(cmd, Instant::now() + deadline).await
+    }
+
+    pub(super) async fn call_until(&self, cmd: &Cmd, until: Instant) -> Result<Value, Error> {
+        self.ask(cmd, until).await?.map_err(|reply| self.judge(&reply))
+    }
+
+    /// As [`Link::call`], with the server's error reply kept apart, for a caller who knows what to do about it. Such a
+    /// reply is to be given to [`Link::judge`] otherwise.
+    pub(super) async fn ask(&self, cmd: &Cmd, until: Instant) -> Result<Result<Value, ServerError>, Error> {
+        let connection = self.connected(until).await?;
+        let sent = Instant::now();
+        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
+            Ok(Ok(value)) => {
+                connection.heard();
+                Ok(fault::in_reply(value))
+            }
+            Ok(Err(error)) => Err(self.lost(&connection, error)),
+            Err(_) => Err(self.timed_out(&connection, sent)),
+        }
+    }
+
+    /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
+    /// those of [`Link::call`]; where one command is answered with an error, that is the error, and the others were
+    /// carried out nevertheless.
+    pub(super) async fn pipeline(&self, pipe: &Pipeline, deadline: Duration) -> Result<Vec<Value>, Error> {
+        let until = Instant::now() + deadline;
+        let connection = self.connected(until).await?;
+        let sent = Instant::now();
+        match timeout_at(until, connection.wire().send_packed_commands(pipe, 0, pipe.len())).await {
+            Ok(Ok(values)) => {
+                connection.heard();
+                match values.iter().find_map(fault::error_in) {
+                    Some(reply) => Err(self.judge(reply)),
+                    None => Ok(values),
+                }
+            }
+            Ok(Err(error)) => Err(self.lost(&connection, error)),
+            Err(_) => Err(self.timed_out(&connection, sent)),
+        }
+    }
+
+    /// Sends a command that blocks in the server for at most `longest`. One at a time; a second waits for the first, so
+    /// it is used on a link of its own.
+    ///
+    /// Errors as in [`Link::call`]. Cancel safety: dropping the future closes the connection, and so does the deadline
+    /// (`longest` and 2 s more), for a server would go on blocking for a client that nobody listens to, and hand it what
+    /// comes later. What the server had already taken for this call is lost with it.
+    pub(super) async fn block(&self, cmd: &Cmd, longest: Duration) -> Result<Value, Error> {
+        let until = Instant::now() + longest + BLOCK_MARGIN;
+        let Ok(_one_at_a_time) = timeout_at(until, self.0.blocking.lock()).await else {
+            return Err(Error::new(ErrorKind::Unreachable, "another call blocks this connection"));
+        };
+        let connection = self.connected(until).await?;
+        let mut held = Held { link: self, connection: &connection, answered: false };
+        let sent = Instant::now();
+        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
+            Ok(Ok(value)) => {
+                held.answered = true;
+                connection.heard();
+                fault::in_reply(value).map_err(|reply| self.judge(&reply))
+            }
+            Ok(Err(error)) => Err(self.lost(&connection, error)),
+            Err(_) => Err(self.timed_out(&connection, sent)),
+        }
+    }
+
+    /// A connection, made now if there is none.
+    async fn connected(&self, until: Instant) -> Result<Connection, Error> {
+        // More than one turn only when the runtime that was connecting for us was shut down meanwhile.
+        for _ in 0..3 {
+            let next = self.0.state.borrow().next(Instant::now());
+            match next {
+                Next::Use(connection) => return Ok(connection),
+                Next::Fail(error) => return Err(error),
+                Next::Dial | Next::Wait => {}
+            }
+            let mut state = self.0.state.subscribe();
+            self.dial();
+            if timeout_at(until, state.wait_for(|state| !state.is_dialling())).await.is_err() {
+                return Err(fault::still_dialling(&self.0.resolver));
+            }
+        }
+        Err(fault::still_dialling(&self.0.resolver))
+    }
+
+    /// Starts an attempt to connect unless there is one. It has a task of its own, so that a caller with a short
+    /// deadline does not end it.
+    fn dial(&self) {
+        let mut failures = 0;
+        let begun = self.0.state.send_if_modified(|state| {
+            let begin = matches!(state.next(Instant::now()), Next::Dial);
+            if begin {
+                failures = state.failures();
+                *state = State::Dialling { failures };
+            }
+            begin
+        });
+        if begun {
+            let attempt = Attempt { shared: Arc::clone(&self.0), failures };
+            tokio::spawn(attempt.run());
+        }
+    }
+
+    /// What an error reply means to the caller, and to the connection: one to a server that has become the wrong one is
+    /// dropped.
+    pub(super) fn judge(&self, reply: &ServerError) -> Error {
+        let Judged { error, wrong_server } = fault::judge(reply, &self.0.resolver);
+        if wrong_server {
+            self.0.fail_current(|_| true, &error);
+        }
+        error
+    }
+
+    /// The connection ended under a call.
+    fn lost(&self, connection: &Connection, error: RedisError) -> Error {
+        let error = fault::lost(&self.0.resolver, error);
+        self.0.drop_connection(connection, &error);
+        error
+    }
+
+    /// No answer in time; a peer that has been silent for long is taken for dead.
+    fn timed_out(&self, connection: &Connection, sent: Instant) -> Error {
+        let error = fault::timed_out(&self.0.resolver);
+        if connection.silent_for(sent) >= self.0.purpose.silence() {
+            self.0.drop_connection(connection, &error);
+        }
+        error
+    }
+}
+
+impl Shared {
+    /// Gives up a connection, if it is still the current one. One that has never answered a call counts as a failed
+    /// attempt, so that a server that accepts and hangs up is not dialled without a pause.
+    fn drop_connection(&self, connection: &Connection, why: &Error) {
+        if connection.has_answered() {
+            self.state.send_if_modified(|state| {
+                let current = state.is(connection);
+                if current {
+                    *state = State::Idle { failures: 0 };
+                }
+                current
+            });
+        } else {
+            self.fail_current(|state| state.is(connection), why);
+        }
+    }
+
+    fn fail_current(&self, which: impl Fn(&State) -> bool, why: &Error) {
+        let (longest, random) = (self.purpose.longest_pause(), fastrand::f64());
+        self.state.send_if_modified(|state| {
+            let current = matches!(state, State::Up { .. }) && which(state);
+            if current {
+                *state = State::down(state.failures(), why, Instant::now(), longest, random);
+            }
+            current
+        });
+    }
+}
+
+/// One attempt to connect. However its task ends, the state does not stay at "dialling".
+struct Attempt {
+    shared: Arc<Shared>,
+    failures: u32,
+}
+
+impl Attempt {
+    async fn run(self) {
+        let made = dial::dial(&self.shared.resolver, self.shared.name.as_deref()).await;
+        let state = match made {
+            Ok(connection) => State::Up { connection, failures: self.failures },
+            Err(why) => {
+                let (longest, random) = (self.shared.purpose.longest_pause(), fastrand::f64());
+                State::down(self.failures, &why, Instant::now(), longest, random)
+            }
+        };
+        self.shared.state.send_replace(state);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.shared.state.send_if_modified(|state| {
+            let unfinished = state.is_dialling();
+            if unfinished {
+                *state = State::Idle { failures: self.failures };
+            }
+            unfinished
+        });
+    }
+}
+
+/// A connection with a blocking command on it.
+struct Held<'a> {
+    link: &'a Link,
+    connection: &'a Connection,
+    answered: bool,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.close();
+            self.link.0.state.send_if_modified(|state| {
+                let current = state.is(self.connection);
+                if current {
+                    *state = State::Idle { failures: state.failures() };
+                }
+                current
+            });
+        }
+    }
+}
