@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// The libraries that can be measured, in the order in which the tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Library {
+    /// This project's library.
+    Lariat,
     /// The crate `bullmq-official`.
     Official,
     /// The npm package `bullmq`.
@@ -21,10 +23,11 @@ pub(crate) enum Library {
 }
 
 impl Library {
-    pub(crate) const ALL: [Self; 2] = [Self::Official, Self::Node];
+    pub(crate) const ALL: [Self; 3] = [Self::Lariat, Self::Official, Self::Node];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Lariat => "lariat",
             Self::Official => "official",
             Self::Node => "node",
         }
@@ -48,7 +51,7 @@ impl Peer {
                 node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/node/driver.mjs")).arg(port.to_string());
                 node
             }
-            Library::Official => {
+            Library::Lariat | Library::Official => {
                 let mut own = Process::new(std::env::current_exe()?);
                 own.args(["driver", library.name(), &port.to_string(), "--threads", &threads.to_string()]);
                 own

@@ -66,7 +66,7 @@ pub(crate) fn json(table: &Table) -> Value {
 
 /// The goal and whether Lariat reached it; nothing where there is none or Lariat did not run.
 fn verdict(table: &Table, metric: &Metric) -> Option<String> {
-    let lariat = table.libraries.iter().copied().find(|l| l.name() == "lariat")?;
+    let lariat = table.libraries.iter().copied().find(|l| *l == Library::Lariat)?;
     let own = median(&table.column(lariat, metric.key));
     let times = median(&table.ratios(lariat, Library::Official, metric.key));
     let (goal, value, met) = match metric.goal {

@@ -4,6 +4,7 @@
 //! control loop stays on the main thread, outside the runtime: it answers even while every runtime thread is blocked.
 
 mod handlers;
+mod lariat;
 mod official;
 
 use std::future::Future;
@@ -37,6 +38,7 @@ trait Driver: Sized + Send + Sync + 'static {
 /// Runs the driver process for `library` until standard input ends.
 pub(crate) fn run(library: &str, port: u16, threads: usize) -> Result<()> {
     match library {
+        "lariat" => serve::<lariat::Lariat>(port, threads),
         "official" => serve::<official::Official>(port, threads),
         other => Err(format!("no driver `{other}` in this binary").into()),
     }
