@@ -72,7 +72,7 @@ impl NodeBull {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("cannot start node: {e}; run ./test, or install Node 20 or newer"));
+            .unwrap_or_else(|e| panic!("cannot start node: {e}; run ./test, or install Node 18 or newer"));
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let waiters = Arc::new(Mutex::new(Waiters { next: 1, ..Waiters::default() }));

@@ -13,6 +13,7 @@ mod relay;
 mod store;
 pub mod table;
 mod terms;
+pub mod testing;
 mod thread;
 
 pub use clock::Instant;

@@ -176,6 +176,7 @@ async fn what_node_pauses_and_limits_holds_for_us() {
                 count.0 += 1;
                 count.1 = count.1.max(count.0);
             }
+            // sleep: the handler's work, so that others have the time to overlap with it
             tokio::time::sleep(Duration::from_millis(20)).await;
             count.lock().unwrap().0 -= 1;
             Ok::<_, JobError>(())

@@ -111,6 +111,9 @@ impl Engine {
         let shared = Arc::clone(&self.parts.shared);
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
+        if let Err(error) = self.parts.calls.preflight().await {
+            self.stop_because(error);
+        }
         loop {
             if std::mem::take(&mut self.started_some) {
                 // Handlers that end at once then ride in one exchange rather than each in its own.

@@ -88,6 +88,7 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
     let mut listeners = Vec::new();
     for _ in 0..2 {
         let handler = async |_: Job| {
+            // sleep: the handler's work
             tokio::time::sleep(Duration::from_millis(30)).await;
             Ok::<_, JobError>(())
         };

@@ -110,7 +110,7 @@ async fn trust_ends_without_an_answer_and_before_the_lock_does() {
 async fn a_blocked_runtime_loses_no_lock() {
     let f = Fixture::start();
     let handler = async |_: Job| {
-        // Three lock durations, on every thread that the runtime has.
+        // sleep: blocks every thread that the runtime has for three lock durations
         std::thread::sleep(Duration::from_millis(2400));
         Ok::<_, JobError>("kept")
     };
