@@ -6,6 +6,9 @@ use redis::{Connection, Value, cmd, pipe};
 
 use crate::Result;
 
+/// The commands that run scripts.
+const SCRIPTS: &[&str] = &["evalsha", "eval", "fcall"];
+
 /// The server's counters at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meter {
@@ -33,7 +36,12 @@ impl Meter {
 
     /// Script calls since `before`.
     pub(crate) fn scripts(&self, before: &Self) -> f64 {
-        self.calls(before, &["evalsha", "eval", "fcall"])
+        self.calls(before, SCRIPTS)
+    }
+
+    /// Time spent in scripts since `before`, in microseconds by the server's clock.
+    pub(crate) fn in_scripts_us(&self, before: &Self) -> f64 {
+        SCRIPTS.iter().map(|name| self.of(name).1 - before.of(name).1).sum()
     }
 
     /// Calls of these commands since `before`, those made by scripts included.

@@ -49,8 +49,10 @@ impl Case for Add {
         vec![
             Metric { key: "jobs_per_s", label: "jobs/s", digits: 0, goal },
             Metric { key: "redis_us", label: "Redis CPU us/job", digits: 1, goal: Goal::None },
+            Metric { key: "script_us", label: "of that in scripts, us/job", digits: 1, goal: Goal::None },
             Metric { key: "client_us", label: "client CPU us/job", digits: 1, goal: Goal::None },
             Metric { key: "calls", label: "script calls/job", digits: 3, goal: Goal::None },
+            Metric { key: "switches", label: "client context switches/job", digits: 2, goal: Goal::None },
         ]
     }
 
@@ -71,8 +73,10 @@ impl Case for Add {
         Ok(vec![
             ("jobs_per_s", jobs / elapsed.as_secs_f64()),
             ("redis_us", after.cpu_us(&meter) / jobs),
+            ("script_us", after.in_scripts_us(&meter) / jobs),
             ("client_us", used_after.cpu_us_since(&used) / jobs),
             ("calls", after.scripts(&meter) / jobs),
+            ("switches", used_after.switches_since(&used) / jobs),
         ])
     }
 }
