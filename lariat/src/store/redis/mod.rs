@@ -4,6 +4,8 @@
 //! anything that knows a handler, a slot or a retry decision.
 
 mod add;
+#[cfg(test)]
+mod agreement;
 mod args;
 mod change;
 mod codec;

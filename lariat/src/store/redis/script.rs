@@ -37,7 +37,7 @@ impl Script {
         }
     }
 
-    fn new(source: String) -> Script {
+    pub(super) fn new(source: String) -> Script {
         // The client's own script type is used for its SHA-1 only: it would load and repeat without a deadline.
         Script { sha: redis::Script::new(&source).get_hash().to_owned(), source }
     }

@@ -16,6 +16,8 @@ local function recall()
   return number < last and 'stale' or 'new'
 end
 
+-- Kept for the life of the locks, and for five minutes at least: a caller that was stopped for longer than its locks
+-- last (a blocked runtime, a suspended machine) still learns what became of its call.
 local function remember(answer, life)
-  call('SET', lane, number .. answer, 'PX', life)
+  call('SET', lane, number .. answer, 'PX', math.max(tonumber(life), 300000))
 end

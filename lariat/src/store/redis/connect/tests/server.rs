@@ -1,37 +1,12 @@
-//! A link against a real server: what it does when the server dies, freezes, refuses, or forgets.
+//! What a link does when its server dies, freezes, refuses, or is the wrong one.
 
 use interop::redis::RedisServer;
 use interop::wait;
 use redis::cmd;
-use std::future::Future;
 
-use super::*;
+use super::super::*;
+use super::{LONG, commands, link, run, until_ok};
 use crate::store::url;
-
-/// Longer than any healthy call takes on a slow machine.
-const LONG: Duration = Duration::from_secs(30);
-
-fn link(url: &str, purpose: Purpose) -> Link {
-    Link::new(url::parse(url).unwrap(), purpose, None)
-}
-
-fn commands(server: &RedisServer) -> Link {
-    link(&server.url(), Purpose::Commands)
-}
-
-/// Repeats a call, as callers do, until it succeeds; the errors on the way are its answer too.
-async fn until_ok<F: Future<Output = Result<Value, Error>>>(mut call: impl FnMut() -> F) -> (Value, Vec<Error>) {
-    let give_up = Instant::now() + wait::DEADLINE;
-    let mut errors = Vec::new();
-    loop {
-        match call().await {
-            Ok(value) => return (value, errors),
-            Err(error) => errors.push(error),
-        }
-        assert!(Instant::now() < give_up, "never succeeded: {:?}", errors.last());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 async fn clients(server: &RedisServer, of: &str) -> Vec<String> {
     let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.connection()).unwrap();
@@ -196,15 +171,6 @@ async fn a_wait_in_a_frozen_server_ends_at_its_deadline_with_its_connection() {
     redis::cmd("ZADD").arg("marker").arg(0).arg("0").exec(&mut server.connection()).unwrap();
     let (value, _) = until_ok(|| async { link.block(&pop, LONG).await }).await;
     assert!(matches!(value, Value::Array(_)), "{value:?}");
-}
-
-fn run(connection: &mut redis::Connection, line: &str) {
-    let mut words = line.split(' ');
-    let mut command = cmd(words.next().unwrap());
-    words.for_each(|word| {
-        command.arg(word);
-    });
-    command.exec(connection).unwrap();
 }
 
 #[tokio::test]
@@ -419,4 +385,50 @@ async fn a_pipeline_gives_a_value_for_each_or_the_first_error() {
     assert_eq!(link.pipeline(&pipe, LONG).await.unwrap(), [Value::Okay, Value::Int(2)]);
     pipe.cmd("LPUSH").arg("k").arg("x");
     assert_eq!(link.pipeline(&pipe, LONG).await.unwrap_err().kind(), ErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_loading_server_is_unreachable_until_it_has_loaded() {
+    let mut server = RedisServer::builder()
+        .option("--key-load-delay", "500")
+        .option("--loading-process-events-interval-bytes", "1024")
+        .start();
+    let link = commands(&server);
+    let fill = "for i = 1, 4000 do redis.call('SET', i, i) end return 1";
+    link.call(cmd("EVAL").arg(fill).arg(0), LONG).await.unwrap();
+    link.call(&cmd("SAVE"), LONG).await.unwrap();
+    server.kill();
+    let starting = std::thread::spawn(move || {
+        server.restart();
+        server
+    });
+    let get = cmd("GET").arg("4000").to_owned();
+    let (value, errors) = until_ok(|| async { link.call(&get, LONG).await }).await;
+    assert_eq!(value, Value::BulkString(b"4000".to_vec()));
+    assert!(errors.iter().any(|error| error.to_string().contains("still loading its data")), "{errors:?}");
+    assert!(errors.iter().all(Error::is_unreachable), "{errors:?}");
+    drop(starting.join());
+}
+
+#[tokio::test]
+async fn a_replica_without_its_master_is_unreachable() {
+    let server = RedisServer::start();
+    let link = commands(&server);
+    link.call(&cmd("PING"), LONG).await.unwrap();
+    let nobody = RedisServer::start().port();
+    run(&mut server.connection(), "CONFIG SET replica-serve-stale-data no");
+    run(&mut server.connection(), &format!("REPLICAOF 127.0.0.1 {nobody}"));
+    let (kinds, words) = errors_of(&link, cmd("GET").arg("k")).await;
+    assert!(kinds.iter().all(|kind| *kind == ErrorKind::Unreachable), "{kinds:?}");
+    assert!(words.contains("has lost its master"), "{words}");
+    run(&mut server.connection(), "REPLICAOF NO ONE");
+    until_ok(|| async { link.call(&cmd("PING"), LONG).await }).await;
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_unreachable_and_says_so() {
+    let server = RedisServer::builder().option("--cluster-enabled", "yes").start();
+    let error = commands(&server).call(cmd("INCR").arg("n"), LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().contains("a node of a cluster, which is not built yet: CLUSTERDOWN"), "{error}");
 }
