@@ -88,7 +88,7 @@ pub(crate) fn write(options: &JobOptions) -> Value {
     set("delay", (!options.delay.is_zero()).then(|| in_millis(options.delay)));
     set("priority", (options.priority > 0).then(|| json!(options.priority)));
     set("backoff", options.backoff.as_ref().map(write_backoff));
-    set("lifo", options.lifo.then(|| json!(true)));
+    set("lifo", options.lifo.then_some(Value::Bool(true)));
     set("removeOnComplete", options.remove_on_complete.as_ref().map(write_keep));
     set("removeOnFail", options.remove_on_fail.as_ref().map(write_keep));
     set("timeout", options.timeout.map(in_millis));

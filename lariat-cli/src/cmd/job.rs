@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lariat::{JobId, JobRecord, Queue, StoredJob, Timestamp};
+use lariat::{JobId, JobRecord, JobState, Queue, StoredJob, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -66,7 +66,7 @@ impl<'a> Shape<'a> {
             name: &record.name,
             data: &record.data,
             opts: opts::write(&record.options),
-            state: job.state.map(|state| state.as_str()),
+            state: job.state.map(JobState::as_str),
             attempts_made: record.attempts_made,
             attempts_started: record.attempts_started,
             stalled_counter: record.stalled_counter,
@@ -96,7 +96,7 @@ fn as_text(job: &StoredJob) -> String {
     };
     line("id", record.id.as_str());
     line("name", &record.name);
-    line("state", job.state.map_or("none (its record is in no list of the queue)", |state| state.as_str()));
+    line("state", job.state.map_or("none (its record is in no list of the queue)", JobState::as_str));
     line("attempts", &attempts(record));
     line("added", &output::time(record.timestamp));
     if !record.delay.is_zero() {
@@ -134,14 +134,6 @@ fn as_text(job: &StoredJob) -> String {
 }
 
 fn attempts(record: &JobRecord) -> String {
-    let stalled = match record.stalled_counter {
-        0 => String::new(),
-        times => format!(", found stalled {times} times"),
-    };
-    format!(
-        "{} of {} made, started {} times{stalled}",
-        record.attempts_made,
-        record.options.attempts.max(1),
-        record.attempts_started
-    )
+    let (made, most) = (record.attempts_made, record.options.attempts.max(1));
+    format!("{made} of {most} (runs: {}, found stalled: {})", record.attempts_started, record.stalled_counter)
 }

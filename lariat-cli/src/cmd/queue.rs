@@ -1,5 +1,7 @@
 //! `lariat queue`.
 
+use std::fmt::Write as _;
+
 use lariat::{Counts, JobState, Overview, Queue};
 use serde::Serialize;
 
@@ -49,7 +51,8 @@ fn as_text(queue: &str, overview: &Overview) -> String {
     let paused = if overview.paused { " (paused)" } else { "" };
     let mut text = format!("{}{paused}\n", output::shown(queue));
     for state in JobState::ALL {
-        text += &format!("  {:<16}  {:>8}\n", state.as_str(), overview.counts.of(state));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {:<16}  {:>8}", state.as_str(), overview.counts.of(state));
     }
     text
 }

@@ -19,6 +19,7 @@ use super::joblog::JobLog;
 use super::pipes::{self, LastWords, TooMuch};
 use super::reaper::Reaper;
 use super::report::Report;
+use super::strays::Strays;
 use super::{environment, verdict};
 
 /// How long a command may take to end after TERM.
@@ -38,6 +39,7 @@ pub(crate) struct Runner {
     /// How much longer a lock lives than it is trusted.
     pub(crate) margin: Duration,
     pub(crate) reaper: Reaper,
+    pub(crate) strays: Strays,
     pub(crate) gate: Arc<Gate>,
     pub(crate) report: Arc<Report>,
 }
@@ -133,30 +135,28 @@ impl Runner {
                     return End::TooMuch;
                 }
             }
-            End::Stopped(_) => {
-                group.terminate();
-                let patience = self.patience(job);
-                let ended = async {
-                    loop {
-                        tokio::select! {
-                            biased;
-                            _ = group.ended() => return,
-                            // Too much does not matter any more; a pipe that is not read might keep it from ending.
-                            _ = &mut talk, if talking => talking = false,
-                        }
-                    }
-                };
-                if timeout(patience, ended).await.is_err() {
-                    group.kill();
-                    let _ = group.ended().await;
-                }
-            }
-            End::TooMuch | End::Lost(_) => {
-                group.kill();
-                let _ = group.ended().await;
-            }
+            End::Stopped(_) => self.end(group, self.patience(job), talk, talking).await,
+            End::TooMuch | End::Lost(_) => group.stop(Duration::ZERO, &self.strays).await,
         }
         end
+    }
+
+    /// Ends the command, and reads on meanwhile: a pipe that nobody reads might keep it from ending.
+    async fn end(
+        &self,
+        group: &mut Group,
+        patience: Duration,
+        mut talk: Pin<&mut impl Future<Output = Result<(), TooMuch>>>,
+        mut talking: bool,
+    ) {
+        let mut stopped = pin!(group.stop(patience, &self.strays));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                _ = &mut talk, if talking => talking = false,
+            }
+        }
     }
 
     /// How long a command that was told to end may take. Its lock must not lapse before it is gone: another worker may

@@ -109,7 +109,7 @@ impl Crew {
             tracing::info!(target: "work", queue, active = active.len(), quiet = worker.is_quiet(), "status");
             for job in active {
                 // What is trusted less than a fresh lock has aged by the difference.
-                let age = (self.lock_duration - self.margin).saturating_sub(job.trust_left);
+                let age = self.lock_duration.saturating_sub(self.margin + job.trust_left);
                 let (id, name, attempt) = (job.id.as_str(), job.name.as_str(), job.attempt);
                 let (running, lock_age, trust_left) =
                     (output::span(job.running_for), output::span(age), output::span(job.trust_left));

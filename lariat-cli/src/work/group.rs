@@ -2,22 +2,29 @@
 
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::process::Process;
 use super::reaper::Announced;
+use super::strays::Strays;
+
+/// How often it is looked whether what was told to end has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A command and its process group.
 #[derive(Debug)]
 pub(crate) struct Group {
     child: Child,
-    leader: Pid,
+    leader: Process,
     /// Readable once the leader has ended; None where the system has no such thing.
     end: Option<end::End>,
-    /// The leader's number is ours to use until it has been waited for.
-    reaped: bool,
-    _announced: Announced,
+    /// Nothing of the group is left, or nothing that is ours to signal.
+    over: bool,
+    announced: Announced,
 }
 
 /// The ends of a command's pipes that are ours.
@@ -31,54 +38,72 @@ impl Group {
     /// Spawns a command whose three pipes are piped, and tells the helper.
     pub(crate) fn spawn(command: &mut Command, announced: Announced) -> io::Result<(Group, Pipes)> {
         let mut child = command.process_group(0).spawn()?;
-        let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let leader = leader.ok_or_else(|| io::Error::other("the command has no process id"))?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pid = pid.ok_or_else(|| io::Error::other("the command has no process id"))?;
+        let leader = Process::of(pid);
         announced.started(leader);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let group = Group { child, leader, end: end::End::of(leader), reaped: false, _announced: announced };
+        let group = Group { child, leader, end: end::End::of(pid), over: false, announced };
         match pipes {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok((group, Pipes { stdin, stdout, stderr })),
             _ => Err(io::Error::other("the command's pipes are missing")),
         }
     }
 
-    /// Asks the group to end.
-    pub(crate) fn terminate(&self) {
-        self.signal(Signal::TERM);
-    }
-
-    /// Ends the group.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if !self.reaped {
-            // The group may have ended by itself.
-            let _ = kill_process_group(self.leader, signal);
-        }
-    }
-
-    /// Waits until the command has ended, and kills what it left running in its group. May be dropped and called again.
+    /// Waits until the command has ended by itself, and kills what it left running in its group. May be dropped and
+    /// called again.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
-        if let Some(end) = &self.end {
+        if let Some(end) = &self.end
+            && end.come().await.is_ok()
+        {
             // Seen, but not yet waited for: until then the group's number cannot become another's.
-            if end.come().await.is_ok() {
-                self.kill();
-            }
+            self.leader.signal_group(Signal::KILL);
         }
         let status = self.child.wait().await?;
-        if self.end.is_none() && !self.reaped {
-            self.kill();
+        if self.end.is_none() && !self.over {
+            self.leader.signal_group(Signal::KILL);
         }
-        self.reaped = true;
+        self.over = true;
         Ok(status)
+    }
+
+    /// Ends the command and what it has started: TERM, and KILL for what is left when `patience` is over; at once KILL
+    /// where there is no patience. What left the group is found by its environment and ended as well.
+    pub(crate) async fn stop(&mut self, patience: Duration, strays: &Strays) {
+        let by = Instant::now() + patience;
+        if !patience.is_zero() {
+            self.leader.signal_group(Signal::TERM);
+        }
+        let mut outside = strays.with(self.announced.token()).await;
+        outside.retain(|process| !process.is_in_group_of(self.leader));
+        if !patience.is_zero() {
+            for process in &outside {
+                process.signal(Signal::TERM);
+            }
+            let _ = timeout_at(by, self.child.wait()).await;
+            let left = |leader: Process| leader.group_lives() || outside.iter().any(|process| process.runs());
+            while Instant::now() < by && left(self.leader) {
+                sleep(LOOK_EVERY).await;
+            }
+        }
+        self.leader.signal_group(Signal::KILL);
+        if outside.iter().any(|process| process.runs()) {
+            // They may have started others since.
+            outside.extend(strays.with(self.announced.token()).await);
+            for process in &outside {
+                process.signal(Signal::KILL);
+            }
+        }
+        let _ = self.child.wait().await;
+        self.over = true;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        if !self.over {
+            self.leader.signal_group(Signal::KILL);
+        }
     }
 }
 

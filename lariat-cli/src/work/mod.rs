@@ -2,7 +2,8 @@
 //!
 //! [`command`] runs the program for one job ([`group`]: its processes, [`pipes`]: its three pipes, [`environment`],
 //! [`joblog`], [`verdict`]: what its end means). [`crew`] is the workers, [`gate`] whether they take jobs, [`signals`]
-//! and [`report`] what the outside says and hears, [`reaper`] the helper that ends commands whose worker is gone.
+//! and [`report`] what the outside says and hears, [`reaper`] the helper that ends commands whose worker is gone,
+//! [`process`] and [`strays`] what is known of processes that are not our children.
 
 mod command;
 mod crew;
@@ -11,10 +12,12 @@ mod gate;
 mod group;
 mod joblog;
 mod pipes;
+mod process;
 pub(crate) mod reaper;
 mod report;
 mod shift;
 mod signals;
+mod strays;
 mod trouble;
 mod verdict;
 
@@ -33,6 +36,7 @@ use self::reaper::Reaper;
 use self::report::Report;
 use self::shift::Shift;
 use self::signals::Signals;
+use self::strays::Strays;
 use crate::args::{StoreArgs, WorkArgs};
 use crate::cmd;
 use crate::failure::Failure;
@@ -59,6 +63,7 @@ pub(crate) async fn run(store_args: &StoreArgs, args: WorkArgs) -> Result<u8, Fa
         prefix: store_args.prefix.clone(),
         margin: margin(args.lock_duration),
         reaper,
+        strays: Strays::start(),
         gate: Arc::clone(&gate),
         report: Arc::clone(&report),
     });
@@ -79,7 +84,7 @@ fn check(args: &WorkArgs) -> Result<(), Failure> {
             "CMD {shown:?} must be a program that can be run: there is none of that name"
         )));
     }
-    let longest = args.lock_duration - margin(args.lock_duration);
+    let longest = args.lock_duration.saturating_sub(margin(args.lock_duration));
     if let Some(renew) = args.lock_renew.filter(|renew| *renew >= longest) {
         let (renew, longest) = (humantime::format_duration(renew), humantime::format_duration(longest));
         return Err(Failure::usage(format!(

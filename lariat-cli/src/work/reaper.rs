@@ -11,11 +11,11 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
+use super::process::Process;
+
 mod helper;
-mod process;
 
 pub(crate) use helper::help;
 
@@ -31,16 +31,9 @@ enum Word {
     /// A command is about to be spawned; it will have this token in its environment.
     Spawning { token: String },
     /// It runs, as the leader of its own group.
-    Started { token: String, leader: Leader },
+    Started { token: String, leader: Process },
     /// It has ended, and its group with it.
     Ended { token: String },
-}
-
-/// A process, told apart from a later one that gets the same number by when it started (0: not known).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Leader {
-    pid: i32,
-    started: u64,
 }
 
 impl Word {
@@ -58,7 +51,7 @@ impl Word {
         match verb {
             "spawning" => Some(Word::Spawning { token }),
             "started" => {
-                let leader = Leader { pid: parts.next()?.parse().ok()?, started: parts.next()?.parse().ok()? };
+                let leader = Process { pid: parts.next()?.parse().ok()?, started: parts.next()?.parse().ok()? };
                 Some(Word::Started { token, leader })
             }
             "ended" => Some(Word::Ended { token }),
@@ -78,7 +71,7 @@ struct Shared {
     /// None while a helper is being replaced.
     pipe: Option<PipeWriter>,
     /// What a new helper has to be told.
-    running: BTreeMap<String, Option<Leader>>,
+    running: BTreeMap<String, Option<Process>>,
 }
 
 impl Reaper {
@@ -143,10 +136,10 @@ impl Reaper {
 impl Shared {
     /// A helper that cannot be told has ended: the next one is told everything.
     fn tell(&mut self, word: &Word) {
-        if let Some(pipe) = &mut self.pipe {
-            if pipe.write_all(word.line().as_bytes()).is_err() {
-                self.pipe = None;
-            }
+        if let Some(pipe) = &mut self.pipe
+            && pipe.write_all(word.line().as_bytes()).is_err()
+        {
+            self.pipe = None;
         }
     }
 }
@@ -159,10 +152,13 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    /// It runs as `pid`, which leads a group of its own.
-    pub(crate) fn started(&self, pid: Pid) {
-        let pid = pid.as_raw_nonzero().get();
-        let leader = Leader { pid, started: process::started(pid).unwrap_or(0) };
+    /// What the command has in its environment.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// It runs, and leads a group of its own.
+    pub(crate) fn started(&self, leader: Process) {
         let mut shared = self.reaper.lock();
         shared.running.insert(self.token.clone(), Some(leader));
         shared.tell(&Word::Started { token: self.token.clone(), leader });
@@ -191,7 +187,7 @@ mod tests {
         let token = "0f-1:7".to_owned();
         for word in [
             Word::Spawning { token: token.clone() },
-            Word::Started { token: token.clone(), leader: Leader { pid: 41, started: 99 } },
+            Word::Started { token: token.clone(), leader: Process { pid: 41, started: 99 } },
             Word::Ended { token },
         ] {
             assert_eq!(Word::read(word.line().trim_end()), Some(word));

@@ -18,6 +18,9 @@ use crate::failure::{Failure, status};
 /// How often the live line is brought up to date, and pauses are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long that look may still take when the workers have ended without it.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
 /// One process's work.
 pub(crate) struct Shift {
     crew: Crew,
@@ -86,6 +89,13 @@ impl Shift {
         // What the workers said last is still on its way.
         while let Ok((place, event)) = said.try_recv() {
             self.heard(place, event, &nudge, args.grace);
+        }
+        // A worker that may not work ends by itself; the first look knows whether that is a matter of the password.
+        if self.failure.is_none()
+            && ended.iter().any(|closed| closed.why.is_some())
+            && let Ok(Err(failure)) = tokio::time::timeout(LAST_LOOK, if_some(&mut reached)).await
+        {
+            self.failure = Some(failure);
         }
         self.report.end();
         self.judge(&ended)

@@ -192,3 +192,32 @@ fn log_lines_can_be_json_and_one_a_second_for_each_cause() {
     assert!(!worker.said().contains('\u{1b}'));
     assert_eq!(lines.last().unwrap()["failed"], 30);
 }
+
+/// The shell dies of TERM at once; what it waited for gets the same two seconds.
+#[test]
+fn all_of_the_group_may_tidy_up() {
+    let place = Place::new();
+    place.add(&["n"]);
+    std::fs::write(
+        place.path("tidy.sh"),
+        "trap 'sleep 0.3; echo tidy > tidied; exit' TERM; while :; do sleep 0.05; done",
+    )
+    .unwrap();
+    let mut worker = place.work(&["--timeout", "1s", "--exit-when-drained"], "sh tidy.sh; :");
+    worker.ends_with(0);
+    assert_eq!(place.lines("tidied"), ["tidy"]);
+}
+
+/// `timeout` and `setsid` make groups of their own.
+#[test]
+fn what_left_the_group_is_ended_too() {
+    let place = Place::new();
+    place.add(&["n"]);
+    let script = "setsid sh -c \"trap '' TERM; echo \\$\\$ >> pids; while :; do sleep 0.05; done\" & \
+                  timeout 600 sh -c 'echo $$ >> pids; sleep 600'; :";
+    let mut worker = place.work(&["--timeout", "1s", "--exit-when-drained"], script);
+    worker.ends_with(0);
+    let pids = place.lines("pids");
+    assert_eq!(pids.len(), 2);
+    assert!(pids.iter().all(|pid| !runs(pid)), "{pids:?}");
+}

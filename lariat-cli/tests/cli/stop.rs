@@ -128,6 +128,33 @@ fn commands_end_with_a_worker_that_is_killed() {
     }
 }
 
+#[test]
+fn so_does_what_left_their_groups() {
+    let place = Place::new();
+    place.add(&["n"]);
+    let mut worker = place.work(&[], "timeout 600 sh -c 'echo $$ >> pids; sleep 600'; :");
+    let pid = place.wait_for_line("pids");
+    worker.signal(Signal::KILL);
+    worker.wait();
+    wait_until_gone(&pid);
+}
+
+#[test]
+fn the_jobs_of_a_worker_that_is_killed_run_elsewhere() {
+    let place = Place::new();
+    let ids: Vec<_> = (0..5).map(|_| place.add(&["n"])).collect();
+    let options = ["-c", "5", "--lock-duration", "1s", "--stalled-interval", "200ms"];
+    let mut worker = place.work(&options, ENDLESS);
+    place.wait_for_lines("pids", 5);
+    worker.signal(Signal::KILL);
+    worker.wait();
+    let _other = place.work(&options, "exit 0");
+    for id in ids {
+        let job = place.wait_for_state(&id, "completed");
+        assert_eq!((&job["attemptsMade"], &job["stalledCounter"]), (&json!(1), &json!(1)), "{job}");
+    }
+}
+
 /// The helper must be replaced when it is killed, and know what runs.
 #[test]
 fn the_helper_may_be_killed_too() {

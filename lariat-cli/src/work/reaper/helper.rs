@@ -1,13 +1,15 @@
 //! The helper's side: remember, and when the pipe closes, kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal as Kill;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Leader, Word, process};
+use super::Word;
+use crate::work::process::{self, Process};
 
 /// How long to look for a command that was being spawned when the worker died.
 const LOOK_FOR: Duration = Duration::from_secs(1);
@@ -43,7 +45,7 @@ pub(crate) fn help() -> ExitCode {
             None => {}
         }
     }
-    end(left);
+    end(&left);
     ExitCode::SUCCESS
 }
 
@@ -54,20 +56,23 @@ fn deaf() -> Vec<Signal> {
         .collect()
 }
 
-/// Kills what is left.
-fn end(left: BTreeMap<String, Option<Leader>>) {
-    let mut unknown = Vec::new();
-    for (token, leader) in left {
-        match leader {
-            Some(leader) => process::kill_group_of(leader),
-            None => unknown.push(token),
-        }
+/// Kills what is left: the groups that are known, and whatever has one of the tokens in its environment.
+fn end(left: &BTreeMap<String, Option<Process>>) {
+    for leader in left.values().flatten() {
+        leader.signal_group(Kill::KILL);
     }
-    // These were between being announced and having a number that we were told. They may not have come to be.
+    let tokens: HashSet<String> = left.keys().cloned().collect();
+    // Some may have been between being announced and having a number that we were told. They may not have come to be.
+    let some_unknown = left.values().any(Option::is_none);
     let begun = Instant::now();
-    while !unknown.is_empty() && begun.elapsed() < LOOK_FOR {
-        for token in &unknown {
-            process::kill_all_with(token);
+    while !tokens.is_empty() {
+        let found = process::with_tokens(&tokens);
+        for (_, process) in &found {
+            process.signal(Kill::KILL);
+        }
+        let done = found.is_empty() && !some_unknown;
+        if done || begun.elapsed() > LOOK_FOR {
+            return;
         }
         std::thread::sleep(LOOK_EVERY);
     }
