@@ -1,5 +1,13 @@
 //! The lock thread itself is blocked, by a store that breaks its contract. Alone in its file: the thread is shared.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that meets what it did not expect is to panic"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

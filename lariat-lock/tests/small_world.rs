@@ -15,6 +15,14 @@
 //!
 //! States that differ only in what time it is are explored once. `LARIAT_SMALL_WORLD_STEPS` sets another bound.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that meets what it did not expect is to panic"
+)]
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

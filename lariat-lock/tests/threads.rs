@@ -1,5 +1,13 @@
 //! Who runs where: the lock thread does not depend on the program's runtime, nor the handlers on the lock thread.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that meets what it did not expect is to panic"
+)]
+
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
