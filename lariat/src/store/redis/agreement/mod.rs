@@ -78,9 +78,9 @@ impl Both {
     }
 
     fn worker(&self) -> Value {
-        let limiter = self.limiter.map(|limit| {
-            json!({"max": limit.max, "duration": u64::try_from(limit.duration.as_millis()).unwrap()})
-        });
+        let limiter = self
+            .limiter
+            .map(|limit| json!({"max": limit.max, "duration": u64::try_from(limit.duration.as_millis()).unwrap()}));
         let mut worker = json!({"lockDuration": 30_000});
         if let Some(limiter) = limiter {
             worker["limiter"] = limiter;
@@ -190,7 +190,12 @@ pub(super) fn id(id: &str) -> JobId {
 }
 
 pub(super) fn new_job(name: &str, data: &Value, opts: &Value, now: u64) -> AddJob {
-    AddJob { name: name.into(), data: raw(data), options: options::decode(&opts.to_string()).unwrap(), timestamp: at(now) }
+    AddJob {
+        name: name.into(),
+        data: raw(data),
+        options: options::decode(&opts.to_string()).unwrap(),
+        timestamp: at(now),
+    }
 }
 
 /// An outcome of the job that was taken with token `t:<n>`.
