@@ -21,7 +21,8 @@ async fn a_long_job_keeps_its_lock() {
     gate.started().await;
     // Only renewals can have put off the lock's end so far.
     let token: String = f.redis("GET bull:mail:1:lock");
-    tokio::time::sleep(Duration::from_millis(2400)).await; // three lock durations have to pass
+    // sleep: three lock durations have to pass
+    tokio::time::sleep(Duration::from_millis(2400)).await;
     assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), token);
     assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
     gate.open();
@@ -92,10 +93,11 @@ async fn trust_ends_without_an_answer_and_before_the_lock_does() {
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = short_lock(&f).start(handler).unwrap();
     f.until(&id, JobState::Active).await;
+    // Or it would take the job again as soon as it has put it back.
+    worker.quiet();
     f.server.freeze();
     wait::until_async("the handler was told", || async { seen.lock().unwrap().is_some() }).await;
     assert_eq!(*seen.lock().unwrap(), Some(CancelReason::LockLost(LossReason::Expired)));
-    worker.quiet();
     f.server.thaw();
     wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
     let record = f.job(&id).await.record;
