@@ -159,6 +159,11 @@ pub(super) fn still_dialling(address: &Address) -> Error {
     Error::new(ErrorKind::Unreachable, format!("no connection to Redis at {address} yet: it is being made"))
 }
 
+/// Nothing was sent.
+pub(super) fn no_time_left(address: &Address) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("no time was left to ask Redis at {address}"))
+}
+
 pub(super) fn lost(address: &Address, error: RedisError) -> Error {
     Error::new(
         ErrorKind::Unknown,

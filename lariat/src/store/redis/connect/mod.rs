@@ -8,6 +8,8 @@
 //!
 //! What may not be in this folder: anything that knows a key, a script or a queue.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,9 @@ impl Purpose {
 /// What a blocking call is given beyond its blocking time before its connection counts as lost.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
 
+/// How often a call that waits for its answer looks whether its connection is still there.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// One supervised connection. Cheap to clone; clones share it. No I/O until it is used.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
@@ -100,16 +105,10 @@ impl Link {
     /// reply is to be given to [`Link::judge`] otherwise.
     pub(super) async fn ask(&self, cmd: &Cmd, until: Instant) -> Result<Result<Value, ServerError>, Error> {
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                let error = fault::error_in(&value);
-                self.answered(&connection, error);
-                Ok(error.cloned().map_or(Ok(value), Err))
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        Ok(error.cloned().map_or(Ok(value), Err))
     }
 
     /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
@@ -127,16 +126,11 @@ impl Link {
     ) -> Result<Vec<Result<Value, Error>>, Error> {
         let until = Instant::now() + deadline;
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_commands(pipe, 0, pipe.len())).await {
-            Ok(Ok(values)) => {
-                self.answered(&connection, values.iter().find_map(fault::error_in));
-                let judged = |value| fault::error_in(&value).map(|reply| self.judge(reply)).map_or(Ok(value), Err);
-                Ok(values.into_iter().map(judged).collect())
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let mut wire = connection.wire();
+        let values = self.answer(&connection, wire.send_packed_commands(pipe, 0, pipe.len()), until).await?;
+        self.heard(&connection, values.iter().find_map(fault::error_in));
+        let judged = |value| fault::error_in(&value).map(|reply| self.judge(reply)).map_or(Ok(value), Err);
+        Ok(values.into_iter().map(judged).collect())
     }
 
     /// Sends a command that blocks in the server for at most `longest`. One at a time; a second waits for the first, so
@@ -152,17 +146,40 @@ impl Link {
         };
         let connection = self.connected(until).await?;
         let mut held = Held { link: self, connection: &connection, answered: false };
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        held.answered = true;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        error.map(|reply| self.judge(reply)).map_or(Ok(value), Err)
+    }
+
+    /// Waits for what was sent, until the deadline or the connection's end.
+    async fn answer<T>(
+        &self,
+        connection: &Connection,
+        reply: impl Future<Output = Result<T, RedisError>>,
+        until: Instant,
+    ) -> Result<T, Error> {
         let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                held.answered = true;
-                let error = fault::error_in(&value);
-                self.answered(&connection, error);
-                error.map(|reply| self.judge(reply)).map_or(Ok(value), Err)
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
+        if sent >= until {
+            return Err(fault::no_time_left(self.0.resolver.server()));
         }
+        let mut reply = pin!(reply);
+        let mut look = sent;
+        while look < until {
+            look = until.min(look + LOOK);
+            match timeout_at(look, reply.as_mut()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => return Err(self.lost(connection, error)),
+                // A command that is put into the connection's channel in the moment in which the other end goes is
+                // neither sent nor given back: the client library would wait for its answer for ever.
+                Err(_) if connection.has_ended() => {
+                    return Err(self.lost(connection, io::Error::from(io::ErrorKind::BrokenPipe).into()));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(self.timed_out(connection, sent))
     }
 
     /// A connection, made now if there is none.
@@ -209,7 +226,7 @@ impl Link {
 
     /// An answer came. A server that says that it is the wrong one, or not ready, is given up: the right one may be
     /// elsewhere. One that says so to every new connection is left alone for longer and longer.
-    fn answered(&self, connection: &Connection, error: Option<&ServerError>) {
+    fn heard(&self, connection: &Connection, error: Option<&ServerError>) {
         match error.filter(|reply| fault::wrong_server(reply)) {
             Some(reply) => self.0.give_up_on(connection, &self.judge(reply)),
             None => connection.heard(),

@@ -12,6 +12,7 @@ use super::{Link, Purpose};
 use crate::error::Error;
 use crate::store::url;
 
+mod pace;
 mod server;
 mod wire;
 

@@ -90,7 +90,7 @@ async fn an_idle_connection_that_was_cut_costs_no_call() {
 /// not carried out runs at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_many_cuts_each_call_runs_as_often_as_its_answer_says() {
-    const CUTS: usize = 100;
+    const CUTS: usize = 300;
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
     let link = connected(&proxy, Purpose::Commands).await;
@@ -103,7 +103,10 @@ async fn under_many_cuts_each_call_runs_as_often_as_its_answer_says() {
                 while stop.load(Ordering::Relaxed) == 0 {
                     match link.call(&incr(), LONG).await {
                         Ok(_) => _ = done.fetch_add(1, Ordering::Relaxed),
-                        Err(error) if error.is_unknown() => _ = unknown.fetch_add(1, Ordering::Relaxed),
+                        Err(error) if error.is_unknown() => {
+                            assert!(!error.to_string().contains("in time"), "a call outlived its connection");
+                            unknown.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
                             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -159,11 +162,24 @@ async fn slow_answers_to_some_do_not_cost_the_connection() {
     let proxy = Proxy::start(server.port());
     let link = connected(&proxy, Purpose::Commands).await;
     let before = proxy.connections();
+    proxy.on_each(holding(b"INCR"), Fault::DelayReply(Duration::from_millis(30)));
     for _ in 0..3 {
-        let _ = link.call(&incr(), Duration::ZERO).await;
+        let error = link.call(&incr(), Duration::from_millis(2)).await.unwrap_err();
+        assert!(error.is_unreachable(), "{error}");
         link.call(&cmd("PING"), LONG).await.unwrap();
     }
     assert_eq!(proxy.connections(), before);
+}
+
+#[tokio::test]
+async fn without_time_nothing_is_sent() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let link = connected(&proxy, Purpose::Commands).await;
+    let error = link.call(&incr(), Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    link.call(&cmd("PING"), LONG).await.unwrap();
+    assert_eq!(count(&server), 0);
 }
 
 #[tokio::test]
