@@ -123,6 +123,25 @@ impl<const INDEX: usize> TimeIndex<INDEX> {
         count
     }
 
+    /// Where each filed slot is found by walking the lists, or what is wrong with them.
+    pub(crate) fn audit(&self, links: &impl Links) -> Result<BTreeMap<u32, Instant>, String> {
+        let mut found = BTreeMap::new();
+        for (at, list) in &self.moments {
+            let (mut prev, mut slot) = (NONE, list.head);
+            while slot != NONE {
+                let link = links.link(slot, INDEX);
+                if !link.linked || link.prev != prev || link.at != *at || found.insert(slot, *at).is_some() {
+                    return Err(format!("index {INDEX}: slot {slot} at {at:?} has the link {link:?}"));
+                }
+                (prev, slot) = (slot, link.next);
+            }
+            if prev == NONE || list.tail != prev {
+                return Err(format!("index {INDEX}: the list at {at:?} ends at {prev}, not {}", list.tail));
+            }
+        }
+        Ok(found)
+    }
+
     /// Forgets everything; the links must be loosened by the caller.
     pub(crate) fn clear(&mut self) {
         self.moments.clear();

@@ -9,6 +9,8 @@
 //!
 //! Every method costs what it touches: a claim tracked or untracked a few look-ups, a tick the claims that are due.
 
+mod audit;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
@@ -431,15 +433,16 @@ impl<H: Holder> LockTable<H> {
         self.flight = None;
         let mut kept = Vec::new();
         for (slot, place) in (0..NONE).zip(&mut self.slots.0) {
+            let due = place.links[DUE].at();
             place.links = [Link::LOOSE; 2];
             match &place.entry {
-                Some(entry) => kept.push((entry.generation, slot)),
+                Some(entry) => kept.push((entry.generation, slot, due)),
                 None => self.free.push(slot),
             }
         }
         kept.sort_unstable();
-        for (_, slot) in kept {
-            self.refile(slot, now, spread);
+        for (_, slot, due) in kept {
+            self.refile(slot, due, now, spread);
         }
     }
 
@@ -619,21 +622,15 @@ impl<H: Holder> LockTable<H> {
         Some(entry)
     }
 
-    /// Files one claim into the cleared indexes; called in order of generation.
-    fn refile(&mut self, slot: u32, now: Instant, spread: f64) {
+    /// Files one claim into the cleared indexes; called in order of generation, with the time it was due before.
+    fn refile(&mut self, slot: u32, due: Option<Instant>, now: Instant, spread: f64) {
         let Some(entry) = self.slots.get_mut(slot) else { return };
         entry.older = self.newest.insert(Arc::clone(&entry.claim.id), slot).unwrap_or(NONE);
-        let (granted, settling) = (entry.granted, entry.settling);
-        let trusted_until = granted + self.terms.trust_window();
-        if entry.flight != 0 {
-            entry.flight = 0;
-            entry.failures = entry.failures.saturating_add(1);
-        }
-        let failures = entry.failures;
-        let due = match failures {
-            0 => self.due_tick(granted),
-            _ => now + self.terms.retry_delay(failures, trusted_until - now, spread),
-        };
+        let (trusted_until, settling) = (entry.granted + self.terms.trust_window(), entry.settling);
+        let in_flight = std::mem::take(&mut entry.flight) != 0;
+        entry.failures = entry.failures.saturating_add(u32::from(in_flight));
+        let retry = now + self.terms.retry_delay(entry.failures, trusted_until - now, spread);
+        let due = if in_flight { retry } else { due.unwrap_or(now) };
         self.due.insert(&mut self.slots, slot, due);
         if !settling {
             self.trust.insert(&mut self.slots, slot, trusted_until);

@@ -51,6 +51,20 @@ fn a_lost_reply_leaves_the_effect() {
 }
 
 #[test]
+fn a_client_that_only_waits_learns_that_its_server_is_gone() {
+    let mut server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let mut connection = connect(&proxy.url());
+    connection.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+    assert_eq!(incr(&mut connection), Ok(1));
+    server.kill();
+    let error = connection.recv_response().unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    drop(connection);
+    wait::until("the connection is forgotten", || proxy.open_connections() == 0);
+}
+
+#[test]
 fn earlier_replies_of_a_pipeline_arrive_before_the_lost_one() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());

@@ -48,6 +48,22 @@ impl NewJob {
         self
     }
 
+    /// Checks everything that does not need the store, as [`Queue::add_bulk`] will: for whoever wants to know which of
+    /// many jobs is bad before the first is sent.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.name.is_empty() {
+            return Err(Error::invalid("job name", "", "must not be empty"));
+        }
+        if let Some(id) = &self.id {
+            JobId::custom(Arc::clone(id))?;
+        }
+        if let Err(error) = &self.data {
+            let words = format!("the data cannot be written as JSON: {error}");
+            return Err(Error::new(ErrorKind::Data, words));
+        }
+        self.options.check(Timestamp::now())
+    }
+
     /// Checks everything that does not need the store.
     pub(super) fn checked(self, now: Timestamp) -> Result<AddJob, Error> {
         let NewJob { name, data, mut options, id } = self;

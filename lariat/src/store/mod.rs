@@ -30,6 +30,10 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// One queue in a store, as seen by workers. Errors are [`Unreachable`](crate::ErrorKind::Unreachable) (not carried out)
 /// or [`Unknown`](crate::ErrorKind::Unknown) when the store does not answer; an exchange may be repeated after either.
 pub(crate) trait WorkStore: Send + Sync {
+    /// Whether this user may do what a worker does: [`Denied`](crate::ErrorKind::Denied) names what is missing. Other
+    /// errors say nothing about it.
+    fn preflight(&self) -> Answer<'_, ()>;
+
     /// Takes in outcomes, hands out jobs. Repeating it under the same lane number has no second effect.
     fn exchange<'a>(&'a self, exchange: &'a Exchange, deadline: Duration) -> Answer<'a, Exchanged>;
 

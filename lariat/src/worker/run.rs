@@ -78,7 +78,7 @@ pub(super) struct Engine {
     /// Handing in goes on at most until then.
     gives_up: Option<Instant>,
     busy: bool,
-    started_some: bool,
+    just_started: usize,
     summary: Summary,
 }
 
@@ -101,7 +101,7 @@ impl Engine {
             abandons: None,
             gives_up: None,
             busy: false,
-            started_some: false,
+            just_started: 0,
             summary: Summary::default(),
         }
     }
@@ -111,9 +111,13 @@ impl Engine {
         let shared = Arc::clone(&self.parts.shared);
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
+        if let Err(error) = self.parts.calls.preflight().await {
+            self.stop_because(error);
+        }
         loop {
-            if std::mem::take(&mut self.started_some) {
-                // Handlers that end at once then ride in one exchange rather than each in its own.
+            if std::mem::take(&mut self.just_started) > 1 {
+                // Handlers that end at once then ride in one exchange rather than each in its own. For a single one it
+                // is not worth it: a yield wakes another thread of the runtime.
                 tokio::task::yield_now().await;
                 self.take_in_finished();
             }
@@ -379,7 +383,7 @@ impl Engine {
     }
 
     fn start(&mut self, lease: Arc<Lease>, job: Job) {
-        self.started_some = true;
+        self.just_started += 1;
         self.say.say(|| WorkerEvent::Active {
             id: job.id().clone(),
             name: job.name().to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::error::{Error, chain};
+use crate::error::{Error, ErrorKind, chain};
 use crate::store::QueueBackend;
 use crate::store::exchange::{Exchange, Exchanged, LaneCall, Woken};
 use crate::time::Timestamp;
@@ -58,6 +58,19 @@ impl StoreCalls {
 
     pub(super) fn backend(&self) -> Arc<dyn QueueBackend> {
         Arc::clone(&self.backend)
+    }
+
+    /// Whether the store lets us do what a worker does, asked once. What only a change at the store would cure is an
+    /// error in words; anything else shows when jobs are asked for.
+    pub(super) async fn preflight(&self) -> Result<(), String> {
+        match self.backend.preflight().await {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let words = chain(&error);
+                tracing::error!(queue = &*self.queue, error = words, "the worker may not work");
+                Err(words)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sends the exchange under its number until it is answered. The store knows a repeat from its number, so nothing

@@ -40,17 +40,17 @@ impl Resolver {
 
 /// A connection to a server that has let us in. The last clone closes it.
 #[derive(Clone)]
-pub(super) struct Connection {
-    wire: MultiplexedConnection,
-    life: Arc<Life>,
-}
+pub(super) struct Connection(Arc<Life>);
 
 struct Life {
+    wire: MultiplexedConnection,
     driver: AbortHandle,
     ended: Arc<AtomicBool>,
     made: Instant,
     /// Milliseconds from `made` to the last answer, and 1; 0 before the first.
     heard: AtomicU64,
+    /// When the first call was sent that got no answer since, on the same scale; 0 when there was none.
+    unanswered: AtomicU64,
 }
 
 impl Drop for Life {
@@ -61,37 +61,42 @@ impl Drop for Life {
 
 impl Connection {
     pub(super) fn wire(&self) -> MultiplexedConnection {
-        self.wire.clone()
+        self.0.wire.clone()
     }
 
     pub(super) fn same(&self, other: &Connection) -> bool {
-        Arc::ptr_eq(&self.life, &other.life)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The socket is closed, or its runtime gone: what is sent now is not sent.
     pub(super) fn has_ended(&self) -> bool {
-        self.life.ended.load(Ordering::Acquire)
+        self.0.ended.load(Ordering::Acquire)
     }
 
     /// Closes the socket now, whoever else holds a clone.
     pub(super) fn close(&self) {
-        self.life.ended.store(true, Ordering::Release);
-        self.life.driver.abort();
+        self.0.ended.store(true, Ordering::Release);
+        self.0.driver.abort();
     }
 
     /// An answer came.
     pub(super) fn heard(&self) {
-        self.life.heard.store(millis(self.life.made.elapsed()).saturating_add(1), Ordering::Relaxed);
+        self.0.heard.store(millis(self.0.made.elapsed()).saturating_add(1), Ordering::Relaxed);
     }
 
     pub(super) fn has_answered(&self) -> bool {
-        self.life.heard.load(Ordering::Relaxed) != 0
+        self.0.heard.load(Ordering::Relaxed) != 0
     }
 
-    /// How long nothing has come, counted from `sent` at the earliest.
+    /// A call that was sent then got no answer in time: for how long has nothing come, counted from the first such call?
+    /// Calls with short deadlines follow each other, so one alone never sees a long silence.
     pub(super) fn silent_for(&self, sent: Instant) -> Duration {
-        let heard = self.life.made + Duration::from_millis(self.life.heard.load(Ordering::Relaxed));
-        sent.max(heard).elapsed()
+        let heard = self.0.heard.load(Ordering::Relaxed);
+        let sent = millis(sent.saturating_duration_since(self.0.made)).saturating_add(1);
+        let first = Some(self.0.unanswered.load(Ordering::Relaxed)).filter(|first| *first != 0 && *first >= heard);
+        let since = first.unwrap_or(sent).min(sent).max(heard);
+        self.0.unanswered.store(since, Ordering::Relaxed);
+        Duration::from_millis(millis(self.0.made.elapsed()).saturating_sub(since))
     }
 }
 
@@ -115,7 +120,7 @@ pub(super) async fn dial(resolver: &Resolver, name: Option<&str>) -> Result<Conn
         let connection = open(address).await.map_err(|error| fault::not_connected(address, error))?;
         let greeting = greeting(address, name);
         let replies = connection.wire().send_packed_commands(&greeting, 0, greeting.len()).await;
-        let replies = replies.map_err(|error| fault::not_connected(address, error))?;
+        let replies = replies.map_err(|error| fault::hung_up(address, error))?;
         admitted(address, &replies)?;
         Ok(connection)
     });
@@ -154,8 +159,15 @@ where
         let _guard = guard;
         driver.await;
     });
-    let life = Life { driver: driver.abort_handle(), ended, made: Instant::now(), heard: AtomicU64::new(0) };
-    Ok(Connection { wire, life: Arc::new(life) })
+    let (driver, made) = (driver.abort_handle(), Instant::now());
+    Ok(Connection(Arc::new(Life {
+        wire,
+        driver,
+        ended,
+        made,
+        heard: AtomicU64::new(0),
+        unanswered: AtomicU64::new(0),
+    })))
 }
 
 /// The commands of a new connection. The last is the one that shows whether the server serves.

@@ -8,18 +8,10 @@ use std::time::Duration;
 use redis::{RedisError, ServerError, Value};
 
 use super::super::super::url::Address;
-use super::dial::Resolver;
 use crate::error::{Error, ErrorKind};
 
 /// Characters of a server's own words that are repeated.
 const MOST_WORDS: usize = 300;
-
-/// An error reply, understood.
-pub(super) struct Judged {
-    pub error: Error,
-    /// The server is not, or no longer, the one to talk to: find it anew.
-    pub wrong_server: bool,
-}
 
 /// The first error reply in a value, however deep.
 pub(super) fn error_in(value: &Value) -> Option<&ServerError> {
@@ -34,49 +26,37 @@ pub(super) fn error_in(value: &Value) -> Option<&ServerError> {
     }
 }
 
-/// A reply, or the error that it is or holds.
-pub(super) fn in_reply(value: Value) -> Result<Value, ServerError> {
-    match error_in(&value) {
-        Some(reply) => Err(reply.clone()),
-        None => Ok(value),
-    }
+/// Whether the reply says that this server is not, or not yet, or no longer, the one to talk to.
+pub(super) fn wrong_server(reply: &ServerError) -> bool {
+    matches!(code(reply), "LOADING" | "READONLY" | "MASTERDOWN" | "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN")
 }
 
-/// What an error reply to a command means.
-pub(super) fn judge(reply: &ServerError, resolver: &Resolver) -> Judged {
-    let address = resolver.server();
+/// What an error reply to a command means. Redis gives the codes that are called
+/// unreachable here before it has written anything.
+pub(super) fn judge(reply: &ServerError, address: &Address) -> Error {
     let words = words(reply);
-    let code = code(reply);
-    let (kind, wrong_server, message) = match code {
-        "LOADING" => (ErrorKind::Unreachable, true, format!("Redis at {address} is still loading its data")),
-        "READONLY" => (ErrorKind::Unreachable, true, format!("Redis at {address} is a replica that takes no writes")),
-        "MASTERDOWN" => (ErrorKind::Unreachable, true, format!("the replica at {address} has lost its master")),
+    let (kind, message) = match code(reply) {
+        "LOADING" => (ErrorKind::Unreachable, format!("Redis at {address} is still loading its data")),
+        "READONLY" => (ErrorKind::Unreachable, format!("Redis at {address} is a replica that takes no writes")),
+        "MASTERDOWN" => (ErrorKind::Unreachable, format!("the replica at {address} has lost its master")),
+        "BUSY" => (ErrorKind::Unreachable, format!("Redis at {address} is busy with somebody's script")),
+        "NOREPLICAS" => (ErrorKind::Unreachable, format!("Redis at {address} has too few replicas to take writes")),
         "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => (
             ErrorKind::Unreachable,
-            true,
             format!("Redis at {address} is a node of a cluster, which is not built yet: {words}"),
         ),
-        "BUSY" => (ErrorKind::Unreachable, false, format!("Redis at {address} is busy with somebody's script")),
-        "NOREPLICAS" => {
-            (ErrorKind::Unreachable, false, format!("Redis at {address} has too few replicas to take writes"))
-        }
-        "NOAUTH" => (ErrorKind::Denied, false, no_password(address)),
-        "WRONGPASS" => (ErrorKind::Denied, false, wrong_password(address)),
-        "NOPERM" => (ErrorKind::Denied, false, no_permission(address, &words)),
+        "NOAUTH" => (ErrorKind::Denied, no_password(address)),
+        "WRONGPASS" => (ErrorKind::Denied, wrong_password(address)),
+        "NOPERM" => (ErrorKind::Denied, no_permission(address, &words)),
         "OOM" => (
             ErrorKind::Store,
-            false,
             format!("Redis at {address} is out of memory: it has reached its maxmemory and refuses writes"),
         ),
-        "MISCONF" => (
-            ErrorKind::Store,
-            false,
-            format!("Redis at {address} cannot save to its disk and therefore refuses writes"),
-        ),
-        "WRONGTYPE" => (ErrorKind::Store, false, format!("a key in Redis at {address} has the wrong type: {words}")),
-        _ => (ErrorKind::Store, false, format!("Redis at {address} answered with an error: {words}")),
+        "MISCONF" => (ErrorKind::Store, format!("Redis at {address} cannot save to its disk and refuses writes")),
+        "WRONGTYPE" => (ErrorKind::Store, format!("a key in Redis at {address} has the wrong type: {words}")),
+        _ => (ErrorKind::Store, format!("Redis at {address} answered with an error: {words}")),
     };
-    Judged { error: Error::new(kind, message), wrong_server }
+    Error::new(kind, message)
 }
 
 /// The code of an error reply. Servers before 7 put a script's own error behind `ERR Error running script`.
@@ -127,7 +107,6 @@ pub(super) fn login(address: &Address, reply: &ServerError) -> Error {
             ErrorKind::Denied,
             format!("Redis at {address} has no password, but the URL gives one: leave it out"),
         ),
-        "ERR" if details.contains("max number of clients") => not_serving(address, reply),
         "LOADING" | "MASTERDOWN" | "BUSY" => not_serving(address, reply),
         // The server's words may repeat what it was sent.
         code => Error::new(ErrorKind::Denied, format!("Redis at {address} refused the login: {code}")),
@@ -158,14 +137,17 @@ pub(super) fn select(address: &Address, reply: &ServerError) -> Error {
 
 /// Connected, but the server does not serve.
 pub(super) fn not_serving(address: &Address, reply: &ServerError) -> Error {
-    if reply.details().is_some_and(|details| details.contains("max number of clients")) {
-        return Error::new(ErrorKind::Unreachable, format!("Redis at {address} has as many clients as it takes"));
-    }
-    judge(reply, &Resolver::Single(address.clone())).error
+    judge(reply, address)
 }
 
 pub(super) fn not_connected(address: &Address, error: RedisError) -> Error {
     Error::new(ErrorKind::Unreachable, format!("cannot connect to Redis at {address}: {error}")).because(error)
+}
+
+/// The connection was accepted, and closed before the login was answered.
+pub(super) fn hung_up(address: &Address, error: RedisError) -> Error {
+    let words = "took the connection and closed it: it may have as many clients as it takes, or no server stands behind a proxy";
+    Error::new(ErrorKind::Unreachable, format!("Redis at {address} {words}")).because(error)
 }
 
 pub(super) fn no_greeting(address: &Address, waited: Duration) -> Error {
@@ -173,13 +155,16 @@ pub(super) fn no_greeting(address: &Address, waited: Duration) -> Error {
     Error::new(ErrorKind::Unreachable, format!("Redis at {address} did not answer a new connection within {seconds} s"))
 }
 
-pub(super) fn still_dialling(resolver: &Resolver) -> Error {
-    let address = resolver.server();
+pub(super) fn still_dialling(address: &Address) -> Error {
     Error::new(ErrorKind::Unreachable, format!("no connection to Redis at {address} yet: it is being made"))
 }
 
-pub(super) fn lost(resolver: &Resolver, error: RedisError) -> Error {
-    let address = resolver.server();
+/// Nothing was sent.
+pub(super) fn no_time_left(address: &Address) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("no time was left to ask Redis at {address}"))
+}
+
+pub(super) fn lost(address: &Address, error: RedisError) -> Error {
     Error::new(
         ErrorKind::Unknown,
         format!("the connection to Redis at {address} broke before the answer came: {error}"),
@@ -187,7 +172,121 @@ pub(super) fn lost(resolver: &Resolver, error: RedisError) -> Error {
     .because(error)
 }
 
-pub(super) fn timed_out(resolver: &Resolver) -> Error {
-    let address = resolver.server();
+pub(super) fn timed_out(address: &Address) -> Error {
     Error::new(ErrorKind::Unknown, format!("Redis at {address} did not answer in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::url;
+
+    fn reply(line: &str) -> ServerError {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        error_in(&value).unwrap().clone()
+    }
+
+    fn address() -> Address {
+        url::parse("redis://ann:hunter2@h").unwrap()
+    }
+
+    /// As each server words it: (the reply, what it means, whether it costs the connection).
+    #[test]
+    fn every_reply_has_its_meaning() {
+        use ErrorKind::{Denied, Store, Unreachable};
+        for (line, kind, wrong) in [
+            ("LOADING Redis is loading the dataset in memory", Unreachable, true),
+            ("READONLY You can't write against a read only replica.", Unreachable, true),
+            (
+                "READONLY You can't write against a read only replica. script: 6d0, on @user_script:1.",
+                Unreachable,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+                Unreachable,
+                true,
+            ),
+            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Unreachable, true),
+            ("MOVED 3999 127.0.0.1:6381", Unreachable, true),
+            ("ASK 3999 127.0.0.1:6381", Unreachable, true),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Unreachable, true),
+            ("CLUSTERDOWN Hash slot not served", Unreachable, true),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                Unreachable,
+                false,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", Unreachable, false),
+            ("NOAUTH Authentication required.", Denied, false),
+            ("WRONGPASS invalid username-password pair or user is disabled.", Denied, false),
+            ("NOPERM this user has no permissions to run the 'evalsha' command", Denied, false),
+            ("NOPERM User ann has no permissions to access one of the keys used as arguments", Denied, false),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 6d0, on @user_script:1.",
+                Denied,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -NOPERM The user executing the script can't run this command or subcommand",
+                Denied,
+                false,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Store, false),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.",
+                Store,
+                false,
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+                Store,
+                false,
+            ),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", Store, false),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Store, false),
+            ("ERR unknown command 'EVALSHA'", Store, false),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: user_script:1: NOPERMISSION is a word",
+                Store,
+                false,
+            ),
+        ] {
+            let reply = reply(line);
+            let error = judge(&reply, &address());
+            assert_eq!((error.kind(), wrong_server(&reply)), (kind, wrong), "{line}: {error}");
+            assert!(error.to_string().contains("redis://h:6379/0"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let error = judge(&reply(&format!("ERR {}", "ü".repeat(10_000))), &address());
+        assert!(error.to_string().chars().count() < MOST_WORDS + 100);
+        assert!(error.to_string().ends_with("ü…"));
+    }
+
+    #[test]
+    fn a_login_is_never_repeated() {
+        for line in [
+            "ERR unknown command 'AUTH', with args beginning with: 'hunter2'",
+            "ERR wrong number of arguments for 'auth' command hunter2",
+            "MINE hunter2",
+        ] {
+            let error = login(&address(), &reply(line));
+            assert_eq!(error.kind(), ErrorKind::Denied);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_however_deep_and_in_every_shape() {
+        for text in ["*2\r\n:1\r\n*1\r\n-ERR x\r\n", "%1\r\n+a\r\n-ERR x\r\n", "~1\r\n-ERR x\r\n", "-ERR x\r\n"] {
+            let value = redis::parse_redis_value(text.as_bytes()).unwrap();
+            assert!(error_in(&value).is_some(), "{text:?}");
+        }
+        let value = redis::parse_redis_value(b"*2\r\n:1\r\n%1\r\n+a\r\n$-1\r\n").unwrap();
+        assert!(error_in(&value).is_none());
+    }
 }

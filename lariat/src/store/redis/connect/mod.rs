@@ -8,6 +8,8 @@
 //!
 //! What may not be in this folder: anything that knows a key, a script or a queue.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +20,10 @@ use tokio::time::{Instant, timeout_at};
 mod dial;
 mod fault;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 use self::dial::{Connection, Resolver};
-use self::fault::Judged;
 use self::supervise::{Next, State};
 use super::super::url::Address;
 use crate::error::{Error, ErrorKind};
@@ -55,6 +58,9 @@ impl Purpose {
 
 /// What a blocking call is given beyond its blocking time before its connection counts as lost.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// How often a call that waits for its answer looks whether its connection is still there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// One supervised connection. Cheap to clone; clones share it. No I/O until it is used.
 #[derive(Clone)]
@@ -99,35 +105,32 @@ impl Link {
     /// reply is to be given to [`Link::judge`] otherwise.
     pub(super) async fn ask(&self, cmd: &Cmd, until: Instant) -> Result<Result<Value, ServerError>, Error> {
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                connection.heard();
-                Ok(fault::in_reply(value))
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        Ok(error.cloned().map_or(Ok(value), Err))
     }
 
     /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
     /// those of [`Link::call`]; where one command is answered with an error, that is the error, and the others were
     /// carried out nevertheless.
     pub(super) async fn pipeline(&self, pipe: &Pipeline, deadline: Duration) -> Result<Vec<Value>, Error> {
+        self.replies(pipe, deadline).await?.into_iter().collect()
+    }
+
+    /// As [`Link::pipeline`], with an error of its own for each command.
+    pub(super) async fn replies(
+        &self,
+        pipe: &Pipeline,
+        deadline: Duration,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
         let until = Instant::now() + deadline;
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_commands(pipe, 0, pipe.len())).await {
-            Ok(Ok(values)) => {
-                connection.heard();
-                match values.iter().find_map(fault::error_in) {
-                    Some(reply) => Err(self.judge(reply)),
-                    None => Ok(values),
-                }
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let mut wire = connection.wire();
+        let values = self.answer(&connection, wire.send_packed_commands(pipe, 0, pipe.len()), until).await?;
+        self.heard(&connection, values.iter().find_map(fault::error_in));
+        let judged = |value| fault::error_in(&value).map(|reply| self.judge(reply)).map_or(Ok(value), Err);
+        Ok(values.into_iter().map(judged).collect())
     }
 
     /// Sends a command that blocks in the server for at most `longest`. One at a time; a second waits for the first, so
@@ -143,16 +146,40 @@ impl Link {
         };
         let connection = self.connected(until).await?;
         let mut held = Held { link: self, connection: &connection, answered: false };
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        held.answered = true;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        error.map(|reply| self.judge(reply)).map_or(Ok(value), Err)
+    }
+
+    /// Waits for what was sent, until the deadline or the connection's end.
+    async fn answer<T>(
+        &self,
+        connection: &Connection,
+        reply: impl Future<Output = Result<T, RedisError>>,
+        until: Instant,
+    ) -> Result<T, Error> {
         let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                held.answered = true;
-                connection.heard();
-                fault::in_reply(value).map_err(|reply| self.judge(&reply))
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
+        if sent >= until {
+            return Err(fault::no_time_left(self.0.resolver.server()));
         }
+        let mut reply = pin!(reply);
+        let mut look = sent;
+        while look < until {
+            look = until.min(look + LOOK);
+            match timeout_at(look, reply.as_mut()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => return Err(self.lost(connection, error)),
+                // A command that is put into the connection's channel in the moment in which the other end goes is
+                // neither sent nor given back: the client library would wait for its answer for ever.
+                Err(_) if connection.has_ended() => {
+                    return Err(self.lost(connection, io::Error::from(io::ErrorKind::BrokenPipe).into()));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(self.timed_out(connection, sent))
     }
 
     /// A connection, made now if there is none.
@@ -168,10 +195,10 @@ impl Link {
             let mut state = self.0.state.subscribe();
             self.dial();
             if timeout_at(until, state.wait_for(|state| !state.is_dialling())).await.is_err() {
-                return Err(fault::still_dialling(&self.0.resolver));
+                return Err(fault::still_dialling(self.0.resolver.server()));
             }
         }
-        Err(fault::still_dialling(&self.0.resolver))
+        Err(fault::still_dialling(self.0.resolver.server()))
     }
 
     /// Starts an attempt to connect unless there is one. It has a task of its own, so that a caller with a short
@@ -187,31 +214,35 @@ impl Link {
             begin
         });
         if begun {
-            let attempt = Attempt { shared: Arc::clone(&self.0), failures };
+            let attempt = Attempt { shared: Arc::clone(&self.0), failures, finished: false };
             tokio::spawn(attempt.run());
         }
     }
 
-    /// What an error reply means to the caller, and to the connection: one to a server that has become the wrong one is
-    /// dropped.
+    /// What an error reply means to the caller.
     pub(super) fn judge(&self, reply: &ServerError) -> Error {
-        let Judged { error, wrong_server } = fault::judge(reply, &self.0.resolver);
-        if wrong_server {
-            self.0.fail_current(|_| true, &error);
+        fault::judge(reply, self.0.resolver.server())
+    }
+
+    /// An answer came. A server that says that it is the wrong one, or not ready, is given up: the right one may be
+    /// elsewhere. One that says so to every new connection is left alone for longer and longer.
+    fn heard(&self, connection: &Connection, error: Option<&ServerError>) {
+        match error.filter(|reply| fault::wrong_server(reply)) {
+            Some(reply) => self.0.give_up_on(connection, &self.judge(reply)),
+            None => connection.heard(),
         }
-        error
     }
 
     /// The connection ended under a call.
     fn lost(&self, connection: &Connection, error: RedisError) -> Error {
-        let error = fault::lost(&self.0.resolver, error);
+        let error = fault::lost(self.0.resolver.server(), error);
         self.0.drop_connection(connection, &error);
         error
     }
 
     /// No answer in time; a peer that has been silent for long is taken for dead.
     fn timed_out(&self, connection: &Connection, sent: Instant) -> Error {
-        let error = fault::timed_out(&self.0.resolver);
+        let error = fault::timed_out(self.0.resolver.server());
         if connection.silent_for(sent) >= self.0.purpose.silence() {
             self.0.drop_connection(connection, &error);
         }
@@ -220,63 +251,60 @@ impl Link {
 }
 
 impl Shared {
-    /// Gives up a connection, if it is still the current one. One that has never answered a call counts as a failed
-    /// attempt, so that a server that accepts and hangs up is not dialled without a pause.
+    /// A connection has ended, or is as good as ended: the next call makes another. One that has never answered a call
+    /// counts as a failed attempt, so that a server that accepts and hangs up is not dialled without a pause.
     fn drop_connection(&self, connection: &Connection, why: &Error) {
         if connection.has_answered() {
-            self.state.send_if_modified(|state| {
-                let current = state.is(connection);
-                if current {
-                    *state = State::Idle { failures: 0 };
-                }
-                current
-            });
+            self.replace(connection, |_| State::default());
         } else {
-            self.fail_current(|state| state.is(connection), why);
+            self.give_up_on(connection, why);
         }
     }
 
-    fn fail_current(&self, which: impl Fn(&State) -> bool, why: &Error) {
-        let (longest, random) = (self.purpose.longest_pause(), fastrand::f64());
+    /// Drops a connection and waits a little before the next.
+    fn give_up_on(&self, connection: &Connection, why: &Error) {
+        self.replace(connection, |failures| self.down(failures, why));
+    }
+
+    fn down(&self, failures: u32, why: &Error) -> State {
+        State::down(failures, why, Instant::now(), self.purpose.longest_pause(), fastrand::f64())
+    }
+
+    /// Changes the state if this connection is the current one; another's failure does not touch it.
+    fn replace(&self, connection: &Connection, state_after: impl FnOnce(u32) -> State) {
         self.state.send_if_modified(|state| {
-            let current = matches!(state, State::Up { .. }) && which(state);
+            let current = state.is(connection);
             if current {
-                *state = State::down(state.failures(), why, Instant::now(), longest, random);
+                *state = state_after(state.failures());
             }
             current
         });
     }
 }
 
-/// One attempt to connect. However its task ends, the state does not stay at "dialling".
+/// One attempt to connect, and the only one who changes the state meanwhile. However its task ends, it does change it.
 struct Attempt {
     shared: Arc<Shared>,
     failures: u32,
+    finished: bool,
 }
 
 impl Attempt {
-    async fn run(self) {
+    async fn run(mut self) {
         let made = dial::dial(&self.shared.resolver, self.shared.name.as_deref()).await;
-        let state = match made {
+        self.finished = true;
+        self.shared.state.send_replace(match made {
             Ok(connection) => State::Up { connection, failures: self.failures },
-            Err(why) => {
-                let (longest, random) = (self.shared.purpose.longest_pause(), fastrand::f64());
-                State::down(self.failures, &why, Instant::now(), longest, random)
-            }
-        };
-        self.shared.state.send_replace(state);
+            Err(why) => self.shared.down(self.failures, &why),
+        });
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.shared.state.send_if_modified(|state| {
-            let unfinished = state.is_dialling();
-            if unfinished {
-                *state = State::Idle { failures: self.failures };
-            }
-            unfinished
-        });
+        if !self.finished {
+            self.shared.state.send_replace(State::Idle { failures: self.failures });
+        }
     }
 }
 
@@ -291,13 +319,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.connection.close();
-            self.link.0.state.send_if_modified(|state| {
-                let current = state.is(self.connection);
-                if current {
-                    *state = State::Idle { failures: state.failures() };
-                }
-                current
-            });
+            self.link.0.replace(self.connection, |failures| State::Idle { failures });
         }
     }
 }

@@ -86,3 +86,36 @@ fn pause(failures: u32, longest: Duration, random: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(longest).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_lose_at_most_half() {
+        let most: Vec<u128> = (1..9).map(|failures| pause(failures, LONGEST, 1.0).as_millis()).collect();
+        assert_eq!(most, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(pause(1, LONGEST, 0.0).as_millis(), 25);
+        assert_eq!(pause(u32::MAX, LONGEST, 0.5).as_millis(), 1500);
+    }
+
+    #[test]
+    fn after_a_failure_calls_fail_until_the_pause_is_over() {
+        let now = Instant::now();
+        let why = Error::new(ErrorKind::Denied, "no");
+        let state = State::down(2, &why, now, LONGEST, 1.0);
+        assert_eq!(state.failures(), 3);
+        assert!(matches!(state.next(now), Next::Fail(error) if error.kind() == ErrorKind::Denied));
+        assert!(matches!(state.next(now + Duration::from_millis(199)), Next::Fail(_)));
+        assert!(matches!(state.next(now + Duration::from_millis(200)), Next::Dial));
+    }
+
+    #[test]
+    fn one_attempt_at_a_time() {
+        assert!(matches!(State::default().next(Instant::now()), Next::Dial));
+        assert!(matches!(State::Dialling { failures: 0 }.next(Instant::now()), Next::Wait));
+    }
+}
