@@ -1,1 +1,77 @@
-//! Background jobs.
+//! Background jobs that start on a file, grow onto Redis, and speak BullMQ.
+//!
+//! A producer adds jobs to a queue; a worker takes them, runs a handler for each, and hands in what became of them. The
+//! jobs live in a Redis or Valkey server in BullMQ's own layout, so that Node, Python and Elixir programs share the
+//! queues both ways.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use lariat::{Backoff, Job, JobError, Queue, Store, Worker};
+//!
+//! async fn welcome(job: Job) -> Result<String, JobError> {
+//!     let address: String = job.data()?;
+//!     if !address.contains('@') {
+//!         return Err(JobError::fail("no address")); // no further attempt can help
+//!     }
+//!     Ok(format!("sent to {address}"))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), lariat::Error> {
+//! let store = Store::connect("redis://127.0.0.1").await?;
+//!
+//! let mail = Queue::new(&store, "mail")?;
+//! let id = mail.add("welcome", "ada@example.org")
+//!     .attempts(5)
+//!     .backoff(Backoff::exponential(Duration::from_secs(1)).jitter(0.2))
+//!     .await?;
+//! println!("added job {id}");
+//!
+//! let worker = Worker::builder(&store, "mail").concurrency(10).start(welcome)?;
+//! // … until it is time to go:
+//! worker.close(Duration::from_secs(25)).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is promised
+//!
+//! - **No job is lost.** An `add` that returned is in the store. A job whose worker dies is found and run again.
+//! - **No result is accepted from a worker that lost its lock.** While a handler runs, its job is leased by a lock with a
+//!   time to live, kept alive by [`lariat_lock`]. The store takes a result only from the holder of the lock.
+//!
+//! Effects outside the store happen at least once: a worker that lost its lock may have done part of its work before it
+//! was stopped. [`Job::starts`] grows with each run and can serve as a fencing value towards other stores.
+//!
+//! # Where to look
+//!
+//! | | |
+//! |---|---|
+//! | [`Store`] | where jobs live |
+//! | [`Queue`], [`NewJob`], [`JobOptions`] | adding jobs, looking into a queue |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`] | running them |
+//! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
+//! | [`JobRecord`], [`JobState`], [`Overview`] | what is stored |
+//! | [`Error`] | the one error |
+
+mod error;
+mod id;
+mod job;
+mod queue;
+mod retry;
+mod store;
+mod time;
+mod worker;
+
+pub use lariat_lock::LossReason;
+
+pub use error::{Error, ErrorKind, Refusal};
+pub use id::{JobId, Prefix, QueueName};
+pub use job::{
+    Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
+    MAX_PRIORITY, Outcome, ParentRef, StoredJob,
+};
+pub use queue::{Adding, NewJob, Queue};
+pub use store::Store;
+pub use store::view::{Counts, Overview};
+pub use time::Timestamp;
+pub use worker::{ActiveJob, Closed, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};

@@ -1,0 +1,182 @@
+//! What a producer may say about a job, checked once before anything is sent.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::time::Timestamp;
+
+/// Highest priority number (least urgent): 2^21 - 1, BullMQ's limit, so that a score stays exact in a double.
+pub const MAX_PRIORITY: u32 = (1 << 21) - 1;
+
+/// A job's options. `Default` is: at once, one attempt, kept for ever once it has ended.
+///
+/// The fields are BullMQ's; options that Lariat does not know are kept in [`extra`](Self::extra) and passed on.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct JobOptions {
+    /// The id to use instead of the queue's next number. Adding an id that exists adds nothing.
+    pub id: Option<JobId>,
+    /// How long to wait before the job may run. Zero: at once.
+    pub delay: Duration,
+    /// 0 (none: in order of arrival, before all others), or 1 (most urgent) to 2,097,151.
+    pub priority: u32,
+    /// How often the job may be tried; 0 counts as 1.
+    pub attempts: u32,
+    /// How long to wait before an attempt after the first. None: not at all.
+    pub backoff: Option<Backoff>,
+    /// Put in front of the waiting jobs rather than behind them.
+    pub lifo: bool,
+    /// What becomes of the job once completed; None: the worker decides, by default it is kept.
+    pub remove_on_complete: Option<Keep>,
+    /// What becomes of the job once failed for good; None: the worker decides, by default it is kept.
+    pub remove_on_fail: Option<Keep>,
+    /// How long one attempt may take, after which it is stopped and counts as failed. Lariat's own: other clients carry
+    /// it along and ignore it.
+    pub timeout: Option<Duration>,
+    /// How many log rows to keep, the newest; None: all.
+    pub keep_logs: Option<u64>,
+    /// How many stack traces to keep, the newest; None: all.
+    pub stack_trace_limit: Option<u64>,
+    /// Options that Lariat does not know, under the names they have in the store.
+    pub extra: Map<String, Value>,
+}
+
+/// How long to wait before the next attempt.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Backoff {
+    /// How the wait grows.
+    pub kind: BackoffKind,
+    /// The wait before the second attempt (BullMQ's `delay`).
+    pub delay: Duration,
+    /// Part of the wait that is left to chance, 0 to 1: with 0.25 the wait lies between 75 % and 100 % of what it would be.
+    pub jitter: f64,
+}
+
+/// How a [`Backoff`] grows from attempt to attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackoffKind {
+    /// Always the same.
+    Fixed,
+    /// Doubled each time: d, 2d, 4d, …
+    Exponential,
+    /// A strategy that only the producer's fleet knows, by name.
+    Custom(String),
+}
+
+impl Backoff {
+    /// The same wait before each attempt.
+    pub fn fixed(delay: Duration) -> Backoff {
+        Backoff { kind: BackoffKind::Fixed, delay, jitter: 0.0 }
+    }
+
+    /// A wait that doubles with each attempt, starting from `delay`.
+    pub fn exponential(delay: Duration) -> Backoff {
+        Backoff { kind: BackoffKind::Exponential, delay, jitter: 0.0 }
+    }
+
+    /// Leaves this part of the wait to chance (0 to 1).
+    #[must_use]
+    pub fn jitter(mut self, jitter: f64) -> Backoff {
+        self.jitter = jitter;
+        self
+    }
+}
+
+/// Which ended jobs are kept (BullMQ's `removeOnComplete` and `removeOnFail`). `Default` keeps all.
+///
+/// Retention is applied when a job ends, to all jobs in that state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Keep {
+    /// Keep at most this many, the newest; 0 keeps none.
+    pub count: Option<u64>,
+    /// Keep only those that ended at most this long ago, in whole seconds.
+    pub age: Option<Duration>,
+    /// How many may be removed for their age at one time; None: 1,000.
+    pub limit: Option<u64>,
+}
+
+impl Keep {
+    /// Keeps all.
+    pub const ALL: Keep = Keep { count: None, age: None, limit: None };
+    /// Keeps none: the job is removed as it ends.
+    pub const NONE: Keep = Keep { count: Some(0), age: None, limit: None };
+
+    /// Keeps the newest `count`.
+    pub const fn last(count: u64) -> Keep {
+        Keep { count: Some(count), age: None, limit: None }
+    }
+
+    /// Keeps those that ended at most `age` ago (whole seconds).
+    pub const fn for_at_most(age: Duration) -> Keep {
+        Keep { count: None, age: Some(age), limit: None }
+    }
+}
+
+impl JobOptions {
+    /// Checks every rule that does not need the store, `now` being the time of the call.
+    pub(crate) fn check(&self, now: Timestamp) -> Result<(), Error> {
+        if self.priority > MAX_PRIORITY {
+            return Err(Error::invalid("priority", self.priority, "must be 0 to 2097151"));
+        }
+        check_due("delay", self.delay, now)?;
+        if let Some(backoff) = &self.backoff {
+            backoff.check(now)?;
+        }
+        if self.timeout.is_some_and(|timeout| timeout.as_millis() == 0) {
+            return Err(Error::invalid("timeout", "0s", "must be at least 1 ms"));
+        }
+        Ok(())
+    }
+}
+
+impl Backoff {
+    fn check(&self, now: Timestamp) -> Result<(), Error> {
+        if !(0.0..=1.0).contains(&self.jitter) {
+            return Err(Error::invalid("backoff jitter", self.jitter, "must be between 0 and 1"));
+        }
+        check_due("backoff delay", self.delay, now)
+    }
+}
+
+/// A due time has to lie before 2^41 ms; later ones would lose their order in the store.
+pub(crate) fn check_due(field: &str, delay: Duration, now: Timestamp) -> Result<(), Error> {
+    if now.after(delay) >= Timestamp::FIRST_REFUSED_DUE {
+        return Err(Error::invalid(field, format!("{delay:?}"), "must end before September 2039 (2^41 ms)"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[test]
+    fn priorities_and_delays_have_bounds() {
+        let ok = JobOptions { priority: MAX_PRIORITY, delay: Duration::from_secs(3600), ..JobOptions::default() };
+        assert!(ok.check(NOW).is_ok());
+        let priority = JobOptions { priority: MAX_PRIORITY + 1, ..JobOptions::default() };
+        assert!(priority.check(NOW).unwrap_err().to_string().contains("priority \"2097152\""));
+        let last = Timestamp::FIRST_REFUSED_DUE.since(NOW);
+        let delay = JobOptions { delay: last, ..JobOptions::default() };
+        assert!(delay.check(NOW).is_err());
+        let delay = JobOptions { delay: last - Duration::from_millis(1), ..JobOptions::default() };
+        assert!(delay.check(NOW).is_ok());
+    }
+
+    #[test]
+    fn jitter_is_a_part() {
+        for bad in [-0.1, 1.1, f64::NAN] {
+            let options =
+                JobOptions { backoff: Some(Backoff::fixed(Duration::ZERO).jitter(bad)), ..JobOptions::default() };
+            assert!(options.check(NOW).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A job to be added: what the producer says of it, and the checks before anything is sent.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::Queue;
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::{Backoff, JobOptions, Keep};
+use crate::store::change::AddJob;
+use crate::time::Timestamp;
+
+/// A job to be added with [`Queue::add_bulk`]. Its setters never fail: everything is checked when it is added.
+#[derive(Debug)]
+pub struct NewJob {
+    name: String,
+    data: Result<Box<RawValue>, serde_json::Error>,
+    options: JobOptions,
+    id: Option<Arc<str>>,
+}
+
+/// A job about to be added: `.await` it. Made by [`Queue::add`].
+#[must_use = "a job is added when this is awaited"]
+pub struct Adding<'a> {
+    queue: &'a Queue,
+    job: NewJob,
+}
+
+impl NewJob {
+    /// A job with this name and payload, and default options.
+    pub fn new<T: Serialize + ?Sized>(name: impl Into<String>, data: &T) -> NewJob {
+        NewJob { name: name.into(), data: to_raw_value(data), options: JobOptions::default(), id: None }
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
+        set(&mut self.options);
+        self
+    }
+
+    fn set_id(mut self, id: Arc<str>) -> NewJob {
+        self.id = Some(id);
+        self
+    }
+
+    /// Checks everything that does not need the store, as [`Queue::add_bulk`] will: for whoever wants to know which of
+    /// many jobs is bad before the first is sent.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.name.is_empty() {
+            return Err(Error::invalid("job name", "", "must not be empty"));
+        }
+        if let Some(id) = &self.id {
+            JobId::custom(Arc::clone(id))?;
+        }
+        if let Err(error) = &self.data {
+            let words = format!("the data cannot be written as JSON: {error}");
+            return Err(Error::new(ErrorKind::Data, words));
+        }
+        self.options.check(Timestamp::now())
+    }
+
+    /// Checks everything that does not need the store.
+    pub(super) fn checked(self, now: Timestamp) -> Result<AddJob, Error> {
+        let NewJob { name, data, mut options, id } = self;
+        if name.is_empty() {
+            return Err(Error::invalid("job name", "", "must not be empty"));
+        }
+        if let Some(id) = id {
+            options.id = Some(JobId::custom(id)?);
+        }
+        options.check(now)?;
+        let data = data.map_err(|e| Error::new(ErrorKind::Data, "the data cannot be written as JSON").because(e))?;
+        Ok(AddJob { name, data, options, timestamp: now })
+    }
+}
+
+impl<'a> Adding<'a> {
+    pub(super) fn new(queue: &'a Queue, job: NewJob) -> Adding<'a> {
+        Adding { queue, job }
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> Adding<'a> {
+        self.job = self.job.set(set);
+        self
+    }
+
+    fn set_id(mut self, id: Arc<str>) -> Adding<'a> {
+        self.job = self.job.set_id(id);
+        self
+    }
+}
+
+macro_rules! setters {
+    ($($type:ty),*) => {$(
+        impl $type {
+            /// Runs the job no earlier than this much later.
+            #[must_use]
+            pub fn delay(self, delay: Duration) -> Self {
+                self.set(|o| o.delay = delay)
+            }
+
+            /// 1 (most urgent) to 2,097,151; 0 is none: in order of arrival, before all prioritized jobs.
+            #[must_use]
+            pub fn priority(self, priority: u32) -> Self {
+                self.set(|o| o.priority = priority)
+            }
+
+            /// How often the job may be tried; 1 unless set.
+            #[must_use]
+            pub fn attempts(self, attempts: u32) -> Self {
+                self.set(|o| o.attempts = attempts)
+            }
+
+            /// How long to wait between attempts; not at all unless set.
+            #[must_use]
+            pub fn backoff(self, backoff: Backoff) -> Self {
+                self.set(|o| o.backoff = Some(backoff))
+            }
+
+            /// In front of the waiting jobs rather than behind them.
+            #[must_use]
+            pub fn lifo(self) -> Self {
+                self.set(|o| o.lifo = true)
+            }
+
+            /// An id of your own ([`JobId::custom`] has the rules). Adding an id that exists adds nothing, and returns it.
+            #[must_use]
+            pub fn id(self, id: impl Into<Arc<str>>) -> Self {
+                self.set_id(id.into())
+            }
+
+            /// How long one attempt may take; then it is stopped, and counts as failed.
+            #[must_use]
+            pub fn timeout(self, timeout: Duration) -> Self {
+                self.set(|o| o.timeout = Some(timeout))
+            }
+
+            /// Which completed jobs are kept; all unless set.
+            #[must_use]
+            pub fn remove_on_complete(self, keep: Keep) -> Self {
+                self.set(|o| o.remove_on_complete = Some(keep))
+            }
+
+            /// Which failed jobs are kept; all unless set.
+            #[must_use]
+            pub fn remove_on_fail(self, keep: Keep) -> Self {
+                self.set(|o| o.remove_on_fail = Some(keep))
+            }
+
+            /// Replaces all options at once.
+            #[must_use]
+            pub fn options(self, options: JobOptions) -> Self {
+                self.set(|o| *o = options)
+            }
+        }
+    )*};
+}
+
+setters!(NewJob, Adding<'_>);
+
+impl<'a> IntoFuture for Adding<'a> {
+    type Output = Result<JobId, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Adding { queue, job } = self;
+        Box::pin(async move {
+            let job = job.checked(Timestamp::now()).map_err(|e| e.in_queue(&queue.name))?;
+            queue.adds.add(job).await.map_err(|e| e.in_queue(&queue.name))
+        })
+    }
+}
+
+impl fmt::Debug for Adding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adding").field("queue", self.queue).field("job", &self.job).finish()
+    }
+}

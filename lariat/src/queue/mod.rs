@@ -1,0 +1,95 @@
+//! The producer's handle. What may not be in this folder: anything that runs a job.
+
+mod add;
+mod lane;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use self::add::{Adding, NewJob};
+use self::lane::AddLane;
+use crate::error::Error;
+use crate::id::{JobId, QueueName};
+use crate::job::StoredJob;
+use crate::store::view::Overview;
+use crate::store::{QueueBackend, Store};
+
+/// One queue, to add jobs to and look into. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lariat::Error> {
+/// use std::time::Duration;
+/// use lariat::{Queue, Store};
+///
+/// let store = Store::connect("redis://127.0.0.1").await?;
+/// let mail = Queue::new(&store, "mail")?;
+/// mail.add("welcome", &"ada@example.org").delay(Duration::from_secs(5)).attempts(3).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Queue {
+    name: QueueName,
+    backend: Arc<dyn QueueBackend>,
+    adds: AddLane,
+}
+
+impl Queue {
+    /// The queue of this name in a store. No I/O; a queue exists once it has jobs.
+    pub fn new(store: &Store, name: &str) -> Result<Queue, Error> {
+        let name = QueueName::new(name)?;
+        let backend = store.queue(&name, None)?;
+        let adds = AddLane::new(Arc::clone(&backend));
+        Ok(Queue { name, backend, adds })
+    }
+
+    /// How long an `add` keeps trying while the store does not answer; 5 seconds unless set. Clones of this handle made
+    /// before keep their own.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Queue {
+        self.adds.set_patience(patience);
+        self
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &QueueName {
+        &self.name
+    }
+
+    /// Adds a job; `.await` it, with options before if wanted.
+    ///
+    /// Adds that are under way at the same time travel in one call. Once the store has answered, the job is kept. An
+    /// error that [`is_unknown`](Error::is_unknown) says that the job may or may not have been added. Cancel safety: a
+    /// dropped `add` that was polled may still add its job.
+    pub fn add<T: Serialize + ?Sized>(&self, name: impl Into<String>, data: &T) -> Adding<'_> {
+        Adding::new(self, NewJob::new(name, data))
+    }
+
+    /// Adds many jobs, 500 a call; the ids come in the order of the jobs.
+    ///
+    /// All are checked before the first is sent. When a later call fails, the jobs of the calls before it stay added.
+    pub async fn add_bulk(&self, jobs: impl IntoIterator<Item = NewJob>) -> Result<Vec<JobId>, Error> {
+        let now = crate::time::Timestamp::now();
+        let jobs = jobs.into_iter().map(|job| job.checked(now)).collect::<Result<Vec<_>, _>>();
+        let jobs = jobs.map_err(|e| e.in_queue(&self.name))?;
+        self.adds.add_all(jobs).await.map_err(|e| e.in_queue(&self.name))
+    }
+
+    /// A job and its state as they are now; None where there is no such job.
+    pub async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, Error> {
+        self.backend.job(id).await.map_err(|e| e.in_queue(&self.name).for_job(id))
+    }
+
+    /// Whether the queue is paused, and how many jobs are in each state.
+    pub async fn overview(&self) -> Result<Overview, Error> {
+        self.backend.overview().await.map_err(|e| e.in_queue(&self.name))
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({})", self.name)
+    }
+}

@@ -1,0 +1,153 @@
+//! The seam: everything that a queue or a worker may ask of a store, on one page.
+//!
+//! What crosses it is plain data ([`exchange`], [`change`], [`view`]). No connection, key name, SQL or Lua does. Params
+//! carry `now`; a store reads no clock of its own, Redis's expiry times excepted. Each method is one round trip.
+//!
+//! What may not be in this folder: anything that knows a handler, a slot or a retry decision.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use lariat_lock::BoxFuture;
+use lariat_lock::LockStore;
+
+pub(crate) mod change;
+pub(crate) mod exchange;
+mod redis;
+mod url;
+pub(crate) mod view;
+
+use self::change::{Add, ChangeJob, Changed};
+use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
+use self::view::Overview;
+use crate::error::{Error, Refusal};
+use crate::id::{JobId, Prefix, QueueName};
+use crate::job::StoredJob;
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// One queue in a store, as seen by workers. Errors are [`Unreachable`](crate::ErrorKind::Unreachable) (not carried out)
+/// or [`Unknown`](crate::ErrorKind::Unknown) when the store does not answer; an exchange may be repeated after either.
+pub(crate) trait WorkStore: Send + Sync {
+    /// Whether this user may do what a worker does: [`Denied`](crate::ErrorKind::Denied) names what is missing. Other
+    /// errors say nothing about it.
+    fn preflight(&self) -> Answer<'_, ()>;
+
+    /// Takes in outcomes, hands out jobs. Repeating it under the same lane number has no second effect.
+    fn exchange<'a>(&'a self, exchange: &'a Exchange, deadline: Duration) -> Answer<'a, Exchanged>;
+
+    /// Waits on a connection of its own until there may be work, at most `longest`. Dropping the future gives up the
+    /// connection, and may lose the marker that it was about to report: see [`Exchange::wake_another`].
+    fn wait(&self, longest: Duration) -> Answer<'static, Woken>;
+
+    /// One slice of the search for stalled jobs.
+    fn recover<'a>(&'a self, recover: &'a Recover) -> Answer<'a, Recovered>;
+}
+
+/// One queue in a store, as seen by producers and job handles.
+pub(crate) trait JobStore: Send + Sync {
+    /// Adds jobs; one id or refusal for each, in order. Repeating it under the same lane number has no second effect.
+    fn add<'a>(&'a self, add: &'a Add) -> Answer<'a, Vec<Result<JobId, Refusal>>>;
+
+    /// Changes one job. Not repeated by anybody: after an `Unknown` error it may or may not have happened.
+    fn change<'a>(&'a self, change: &'a ChangeJob) -> Answer<'a, Changed>;
+
+    /// A job and its state, None where there is no such job.
+    fn job<'a>(&'a self, id: &'a JobId) -> Answer<'a, Option<StoredJob>>;
+}
+
+/// One queue in a store, as seen by operators.
+pub(crate) trait QueueStore: Send + Sync {
+    /// Counts by state, and whether it is paused.
+    fn overview(&self) -> Answer<'_, Overview>;
+}
+
+/// Everything about one queue. The lock manager gets its part separately ([`Backend::locks`]).
+pub(crate) trait QueueBackend: WorkStore + JobStore + QueueStore {}
+impl<T: WorkStore + JobStore + QueueStore> QueueBackend for T {}
+
+/// A store, before a queue is chosen.
+pub(crate) trait Backend: Send + Sync {
+    /// One queue. `worker` names the waiting connection where the store shows such names.
+    fn queue(&self, prefix: &Prefix, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error>;
+
+    /// One queue's locks, on a connection of their own.
+    fn locks(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error>;
+
+    /// One cheap round trip that shows that the store is there and lets us in.
+    fn ping(&self) -> Answer<'_, ()>;
+}
+
+/// Where jobs live: a Redis or Valkey server. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    prefix: Prefix,
+    shown: Arc<str>,
+}
+
+impl Store {
+    /// Opens a store without any I/O: the URL is checked, connections are made when they are needed.
+    ///
+    /// `redis://[user:pass@]host[:port][/db]`. A URL that is not understood, or names a store that is not built, is an
+    /// error that says what to pass.
+    pub fn open(url: &str) -> Result<Store, Error> {
+        let address = url::parse(url)?;
+        Ok(Store {
+            shown: address.to_string().into(),
+            backend: Arc::new(redis::RedisStore::new(address)),
+            prefix: Prefix::default(),
+        })
+    }
+
+    /// Opens a store and makes sure that it is there and lets us in.
+    pub async fn connect(url: &str) -> Result<Store, Error> {
+        let store = Store::open(url)?;
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// The same store with another key prefix (BullMQ's `prefix`; `bull` unless set).
+    #[must_use]
+    pub fn with_prefix(&self, prefix: Prefix) -> Store {
+        Store { prefix, ..self.clone() }
+    }
+
+    /// One cheap round trip that shows that the store is there and lets us in.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.backend.ping().await
+    }
+
+    /// The locks of one queue, for a [`LockManager`](lariat_lock::LockManager) of your own; the queue may be shared
+    /// with BullMQ workers.
+    pub fn locks(&self, queue: &str) -> Result<Arc<dyn LockStore>, Error> {
+        self.lock_store(&QueueName::new(queue)?)
+    }
+
+    pub(crate) fn lock_store(&self, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error> {
+        self.backend.locks(&self.prefix, queue)
+    }
+
+    /// The key prefix in use.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    pub(crate) fn queue(&self, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
+        self.backend.queue(&self.prefix, queue, worker)
+    }
+}
+
+/// The address without its password.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({self})")
+    }
+}

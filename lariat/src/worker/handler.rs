@@ -1,0 +1,322 @@
+//! Runs one handler: until it ends, is stopped, or panics; and says what becomes of its job.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use lariat_lock::{BoxFuture, LossReason};
+
+use super::lease::Lease;
+use crate::job::{CancelReason, Held, IntoOutcome, Job, JobError, JobRecord, Keep, Outcome, check_due};
+use crate::retry::{self, Decision};
+use crate::store::exchange::{DelayedAttempt, Failure, Transition};
+use crate::time::Timestamp;
+
+/// Runs jobs. Implemented by every `Fn(Job) -> impl Future<Output = Result<T, E>>`, so that an `async fn`, a closure
+/// that returns an async block, and an `async` closure all are handlers.
+pub trait Handler: Send + Sync + 'static {
+    /// Runs one job.
+    fn call(&self, job: Job) -> BoxFuture<'static, Result<Outcome, JobError>>;
+}
+
+impl<F, Fut, T, E> Handler for F
+where
+    F: Fn(Job) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    T: IntoOutcome,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    fn call(&self, job: Job) -> BoxFuture<'static, Result<Outcome, JobError>> {
+        let run = self(job);
+        Box::pin(async move {
+            match run.await {
+                Ok(value) => value.into_outcome(),
+                Err(error) => Err(JobError::from_boxed(error.into())),
+            }
+        })
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The handler returned, or panicked (which reads as a failed attempt).
+    Returned(Result<Outcome, JobError>),
+    /// It was stopped, and returned nothing that counts.
+    Stopped(CancelReason),
+}
+
+/// What of a worker's options a run needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub timeout: Option<Duration>,
+    pub cancel_grace: Duration,
+    /// The grace of a handler whose lock is lost: no longer than the lock itself can still last once trust has ended.
+    pub lost_grace: Duration,
+    pub remove_on_complete: Keep,
+    pub remove_on_fail: Keep,
+}
+
+/// Runs the handler until it ends or has to be dropped.
+///
+/// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
+/// could still do for its job, and soon another worker may have it.
+pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+    let timeout = job.record().options.timeout.or(limits.timeout);
+    // A handler may panic before it returns its future, too.
+    let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
+        Ok(future) => future,
+        Err(panic) => return Ended::Returned(Err(panicked(&*panic))),
+    };
+    let reason = {
+        let mut guarded = catching(&mut future);
+        tokio::select! {
+            biased;
+            ended = &mut guarded => return ended,
+            reason = lease.lost() => CancelReason::LockLost(reason),
+            reason = lease.cancelled() => reason,
+            () = expired(timeout) => CancelReason::TimedOut,
+        }
+    };
+    lease.cancel(reason);
+    let reason = lease.cancel_reason().unwrap_or(CancelReason::Closing);
+    let ended = stopping(&mut future, lease, &reason, limits).await;
+    drop_quietly(future);
+    match (ended, lease.loss()) {
+        // Whatever it returned: without the lock it does not count.
+        (_, Some(loss)) => Ended::Stopped(CancelReason::LockLost(loss)),
+        (Some(ended), None) if reason == CancelReason::Closing => ended,
+        _ => Ended::Stopped(reason),
+    }
+}
+
+/// Lets a stopped handler go on for its grace.
+async fn stopping(future: &mut HandlerFuture, lease: &Lease, reason: &CancelReason, limits: &Limits) -> Option<Ended> {
+    let lost = matches!(reason, CancelReason::LockLost(_));
+    let grace = if lost { limits.lost_grace } else { limits.cancel_grace };
+    tokio::select! {
+        biased;
+        ended = catching(future) => Some(ended),
+        () = tokio::time::sleep(grace) => None,
+        _ = lease.lost(), if !lost => {
+            // Lost while it was being stopped: it has as long as a handler whose lock was lost in the first place.
+            tokio::time::timeout(limits.lost_grace, catching(future)).await.ok()
+        }
+    }
+}
+
+type HandlerFuture = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> + Send>>;
+
+fn catching(future: &mut HandlerFuture) -> impl Future<Output = Ended> + '_ {
+    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
+        Err(panic) => Poll::Ready(Ended::Returned(Err(panicked(&*panic)))),
+    })
+}
+
+/// A destructor in the handler's future may panic as well; that must not take the worker along.
+fn drop_quietly(future: HandlerFuture) {
+    drop(catch_unwind(AssertUnwindSafe(|| drop(future))));
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> JobError {
+    let words =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    JobError::retry(format!("the handler panicked: {}", words.as_deref().unwrap_or("(no message)")))
+}
+
+async fn expired(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What becomes of a job whose run ended so; None where it is not ours to decide any more.
+pub(super) fn transition(
+    ended: Ended,
+    record: &JobRecord,
+    limits: &Limits,
+    now: Timestamp,
+    chance: f64,
+) -> Option<Transition> {
+    match ended {
+        Ended::Returned(Ok(outcome)) => Some(success(outcome, record, limits, now)),
+        Ended::Returned(Err(error)) => Some(failure(&error, record, limits, now, chance)),
+        Ended::Stopped(CancelReason::TimedOut) => {
+            let timeout = record.options.timeout.or(limits.timeout).unwrap_or_default();
+            let error = JobError::retry(format!("timed out after {timeout:?}"));
+            Some(failure(&error, record, limits, now, chance))
+        }
+        Ended::Stopped(CancelReason::Requested(reason)) => Some(failed(reason, record, limits)),
+        Ended::Stopped(CancelReason::Closing) => Some(Transition::PutBack),
+        // After expiry the job may still be ours; it is put back with its token, and the store judges.
+        Ended::Stopped(CancelReason::LockLost(LossReason::Expired)) => Some(Transition::PutBack),
+        Ended::Stopped(CancelReason::LockLost(_)) => None,
+    }
+}
+
+fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp) -> Transition {
+    match outcome {
+        Outcome::Done(value) => {
+            Transition::Complete { value, keep: record.options.remove_on_complete.unwrap_or(limits.remove_on_complete) }
+        }
+        Outcome::Delay(delay) => match check_due("delay", delay, now) {
+            Ok(()) => Transition::Delay { delay, attempt: DelayedAttempt::NotUsed },
+            Err(error) => failed(error.to_string(), record, limits),
+        },
+        Outcome::WaitForChildren => Transition::WaitForChildren,
+        Outcome::PutBack => Transition::PutBack,
+    }
+}
+
+fn failure(error: &JobError, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
+    let reason = error.reason().to_owned();
+    match retry::decide(&record.options, record.attempts_made, error.may_retry(), chance) {
+        Ok(Decision::Never) => failed(reason, record, limits),
+        Ok(Decision::Now) => Transition::Retry { failure: noted(reason, record), lifo: record.options.lifo },
+        Ok(Decision::After(delay)) => {
+            // A doubling backoff outgrows what a store accepts; it then waits as long as one can.
+            let longest = Timestamp::FIRST_REFUSED_DUE.since(now).saturating_sub(Duration::from_millis(1));
+            let attempt = DelayedAttempt::Failed(noted(reason, record));
+            Transition::Delay { delay: delay.min(longest), attempt }
+        }
+        Err(problem) => failed(format!("{reason} ({problem})"), record, limits),
+    }
+}
+
+/// Failed for good.
+pub(super) fn failed(reason: String, record: &JobRecord, limits: &Limits) -> Transition {
+    Transition::Fail {
+        failure: noted(reason, record),
+        keep: record.options.remove_on_fail.unwrap_or(limits.remove_on_fail),
+        attempts: record.options.attempts,
+    }
+}
+
+/// The reason, and the stack traces with this one, cut to the newest.
+fn noted(reason: String, record: &JobRecord) -> Failure {
+    let mut stacktrace = record.stacktrace.clone();
+    stacktrace.push(reason.clone());
+    if let Some(limit) = record.options.stack_trace_limit {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        stacktrace.drain(..stacktrace.len().saturating_sub(limit));
+    }
+    Failure { reason, stacktrace }
+}
+
+pub(super) type SharedHandler = Arc<dyn Handler>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::JobId;
+    use crate::job::{Backoff, JobOptions};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const LIMITS: Limits = Limits {
+        timeout: None,
+        cancel_grace: Duration::from_secs(2),
+        lost_grace: Duration::from_secs(1),
+        remove_on_complete: Keep::last(7),
+        remove_on_fail: Keep::NONE,
+    };
+
+    fn record(options: JobOptions, attempts_made: u32) -> JobRecord {
+        JobRecord {
+            id: JobId::existing("1").unwrap(),
+            name: "x".into(),
+            data: serde_json::value::to_raw_value(&()).unwrap(),
+            options,
+            timestamp: NOW,
+            delay: Duration::ZERO,
+            priority: 0,
+            attempts_made,
+            attempts_started: attempts_made + 1,
+            stalled_counter: 0,
+            processed_on: None,
+            finished_on: None,
+            return_value: None,
+            failed_reason: None,
+            stacktrace: vec!["old".into(), "older".into()],
+            progress: None,
+            processed_by: None,
+            parent: None,
+            scheduler: None,
+            deduplication_id: None,
+            deferred_failure: None,
+        }
+    }
+
+    fn after(ended: Ended, options: JobOptions, made: u32) -> Option<Transition> {
+        transition(ended, &record(options, made), &LIMITS, NOW, 0.5)
+    }
+
+    fn failing(error: JobError) -> Ended {
+        Ended::Returned(Err(error))
+    }
+
+    #[test]
+    fn retention_is_the_jobs_own_else_the_workers() {
+        let own = JobOptions { remove_on_complete: Some(Keep::ALL), ..JobOptions::default() };
+        let done = || Ended::Returned(Outcome::done(&1));
+        assert!(matches!(after(done(), own, 0), Some(Transition::Complete { keep: Keep::ALL, .. })));
+        let Some(Transition::Complete { keep, .. }) = after(done(), JobOptions::default(), 0) else { panic!() };
+        assert_eq!(keep, Keep::last(7));
+    }
+
+    #[test]
+    fn stack_traces_grow_and_are_cut_to_the_newest() {
+        let options = JobOptions { stack_trace_limit: Some(2), attempts: 5, ..JobOptions::default() };
+        let Some(Transition::Retry { failure, .. }) = after(failing(JobError::retry("new")), options, 0) else {
+            panic!()
+        };
+        assert_eq!((failure.reason.as_str(), failure.stacktrace), ("new", vec!["older".to_owned(), "new".to_owned()]));
+        let none = JobOptions { stack_trace_limit: Some(0), ..JobOptions::default() };
+        let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("new")), none, 0) else { panic!() };
+        assert!(failure.stacktrace.is_empty());
+    }
+
+    #[test]
+    fn a_backoff_beyond_what_a_store_accepts_waits_as_long_as_one_can() {
+        let backoff = Some(Backoff::exponential(Duration::from_secs(3600)));
+        let options = JobOptions { attempts: 100, backoff, ..JobOptions::default() };
+        let Some(Transition::Delay { delay, .. }) = after(failing(JobError::retry("x")), options, 60) else { panic!() };
+        assert!(check_due("delay", delay, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_strategy_that_nobody_knows_fails_the_job_with_both_reasons() {
+        let backoff =
+            Backoff { kind: crate::job::BackoffKind::Custom("moon".into()), ..Backoff::fixed(Duration::ZERO) };
+        let options = JobOptions { attempts: 3, backoff: Some(backoff), ..JobOptions::default() };
+        let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("boom")), options, 0) else {
+            panic!()
+        };
+        assert!(failure.reason.contains("boom") && failure.reason.contains("moon"), "{}", failure.reason);
+    }
+
+    #[test]
+    fn a_stop_means_what_its_reason_says() {
+        let stopped = |reason| after(Ended::Stopped(reason), JobOptions { attempts: 3, ..JobOptions::default() }, 0);
+        assert!(matches!(stopped(CancelReason::TimedOut), Some(Transition::Retry { .. })));
+        assert!(matches!(stopped(CancelReason::Requested("no".into())), Some(Transition::Fail { .. })));
+        assert!(matches!(stopped(CancelReason::Closing), Some(Transition::PutBack)));
+        assert!(matches!(stopped(CancelReason::LockLost(LossReason::Expired)), Some(Transition::PutBack)));
+        assert!(stopped(CancelReason::LockLost(LossReason::Taken)).is_none());
+        assert!(stopped(CancelReason::LockLost(LossReason::Missing)).is_none());
+    }
+
+    #[test]
+    fn a_delay_beyond_the_last_due_time_is_the_handlers_fault() {
+        let ended = Ended::Returned(Ok(Outcome::Delay(Duration::from_secs(u64::from(u32::MAX)))));
+        let Some(Transition::Fail { failure, .. }) = after(ended, JobOptions::default(), 0) else { panic!() };
+        assert!(failure.reason.contains("2^41"), "{}", failure.reason);
+    }
+}

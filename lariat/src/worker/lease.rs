@@ -1,0 +1,181 @@
+//! One run's hold on its job: lock guard, cancel signal, and the way to report. Shared by the run's handler, the worker
+//! and everybody to whom the handler gave its [`Job`](crate::Job).
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use lariat_lock::{BoxFuture, LockGuard, LockManager, LossReason};
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+
+use super::event::{Announcer, WorkerEvent};
+use super::slots::RunId;
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::{CancelReason, Held};
+use crate::store::QueueBackend;
+use crate::store::change::{Change, ChangeJob};
+
+/// One run of a job by this worker.
+pub(super) struct Lease {
+    pub run: RunId,
+    pub id: JobId,
+    pub name: String,
+    pub attempt: u32,
+    pub keep_logs: Option<u64>,
+    pub since: lariat_lock::Instant,
+    token: Arc<str>,
+    /// None once the outcome has been answered: the job is not ours any more.
+    guard: Mutex<Option<LockGuard>>,
+    cancel: OnceLock<CancelReason>,
+    cancelled: Notify,
+    backend: Arc<dyn QueueBackend>,
+    say: Announcer,
+}
+
+/// What a [`Lease`] is made of.
+pub(super) struct Grant {
+    pub run: RunId,
+    pub id: JobId,
+    pub name: String,
+    pub attempt: u32,
+    pub keep_logs: Option<u64>,
+    pub token: Arc<str>,
+    pub guard: LockGuard,
+}
+
+impl Lease {
+    pub(super) fn new(grant: Grant, backend: Arc<dyn QueueBackend>, say: Announcer) -> Lease {
+        Lease {
+            run: grant.run,
+            id: grant.id,
+            name: grant.name,
+            attempt: grant.attempt,
+            keep_logs: grant.keep_logs,
+            since: lariat_lock::Instant::now(),
+            token: grant.token,
+            guard: Mutex::new(Some(grant.guard)),
+            cancel: OnceLock::new(),
+            cancelled: Notify::new(),
+            backend,
+            say,
+        }
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Option<LockGuard>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the handler to stop. The first reason stands.
+    pub(super) fn cancel(&self, reason: CancelReason) -> bool {
+        let lost = if let CancelReason::LockLost(reason) = &reason { Some(*reason) } else { None };
+        let first = self.cancel.set(reason).is_ok();
+        self.cancelled.notify_waiters();
+        if let Some(reason) = lost {
+            tracing::warn!(job = self.id.as_str(), %reason, "lost a job's lock; its handler is stopped");
+            self.say.say(|| WorkerEvent::LockLost { id: self.id.clone(), reason });
+        }
+        first
+    }
+
+    pub(super) fn shared_token(&self) -> Arc<str> {
+        Arc::clone(&self.token)
+    }
+
+    /// Resolves when the lock is lost or its trust has ended. Never, once the outcome has been answered.
+    pub(super) fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
+        let lost = self.guard().as_ref().map(LockGuard::lost);
+        async move {
+            match lost {
+                Some(lost) => lost.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(super) fn loss(&self) -> Option<LossReason> {
+        self.guard().as_ref().and_then(LockGuard::loss)
+    }
+
+    /// The outcome is on its way: still renewed, but no longer reported lost.
+    ///
+    /// An error where it was lost before: then the outcome must not be sent.
+    pub(super) fn settle(&self) -> Result<(), LossReason> {
+        self.guard().as_ref().map_or(Ok(()), LockGuard::settle)
+    }
+
+    /// Ends the settling of a job that turned out to be still ours; false where its trust is over.
+    pub(super) fn retake(&self, locks: &LockManager) -> bool {
+        let mut slot = self.guard();
+        let window = locks.terms().trust_window();
+        let Some(since) = slot.take().map(|guard| guard.trusted_until() - window) else { return false };
+        *slot = locks.track_job(self.id.shared(), Arc::clone(&self.token), since).ok();
+        slot.is_some()
+    }
+
+    /// The outcome has been answered, or there is none: the lock is no longer ours to renew.
+    pub(super) fn release(&self) {
+        let guard = self.guard().take();
+        drop(guard);
+    }
+
+    fn change(&self, change: Change) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match self.guard().as_ref().map(LockGuard::check) {
+                Some(Ok(())) => {}
+                Some(Err(reason)) => {
+                    let words = format!("the job's lock is lost ({reason}): nothing was written");
+                    return Err(Error::new(ErrorKind::Closed, words).for_job(&self.id));
+                }
+                None => {
+                    return Err(
+                        Error::new(ErrorKind::Closed, "the job has ended: nothing was written").for_job(&self.id)
+                    );
+                }
+            }
+            let change = ChangeJob { id: self.id.clone(), holder: Some(Arc::clone(&self.token)), change };
+            self.backend.change(&change).await.map(drop).map_err(|e| e.for_job(&self.id))
+        })
+    }
+}
+
+impl Held for Lease {
+    fn token(&self) -> &str {
+        &self.token
+    }
+
+    fn cancelled(&self) -> BoxFuture<'_, CancelReason> {
+        Box::pin(async {
+            loop {
+                let notified = self.cancelled.notified();
+                tokio::pin!(notified);
+                // Registered before the look, so that a signal between the two is not missed.
+                notified.as_mut().enable();
+                if let Some(reason) = self.cancel.get() {
+                    return reason.clone();
+                }
+                notified.await;
+            }
+        })
+    }
+
+    fn cancel_reason(&self) -> Option<CancelReason> {
+        self.cancel.get().cloned()
+    }
+
+    fn lock_left(&self) -> Duration {
+        self.guard().as_ref().map_or(Duration::ZERO, LockGuard::trust_left)
+    }
+
+    fn progress(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>> {
+        self.change(Change::Progress(value))
+    }
+
+    fn replace_data(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>> {
+        self.change(Change::Data(value))
+    }
+
+    fn log(&self, rows: Vec<String>) -> BoxFuture<'_, Result<(), Error>> {
+        self.change(Change::Log { rows, keep: self.keep_logs })
+    }
+}

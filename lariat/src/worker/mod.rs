@@ -1,0 +1,331 @@
+//! The consumer: takes jobs, runs handlers, hands in what became of them.
+//!
+//! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job,
+//! [`store`] repeats calls until they are answered, [`recover`] looks for what other workers left behind. What may not
+//! be in this folder: key names, SQL or Lua; and anything that adds jobs.
+
+mod event;
+mod handler;
+mod lease;
+mod options;
+mod recover;
+mod run;
+mod slots;
+mod store;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lariat_lock::LockManager;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::event::{WorkerEvent, WorkerEvents};
+pub use self::handler::Handler;
+pub use self::options::WorkerBuilder;
+
+use self::event::Announcer;
+use self::handler::Limits;
+use self::lease::Lease;
+use self::run::{Engine, Parts, Summary};
+use self::slots::RunId;
+use self::store::StoreCalls;
+use crate::error::{Error, ErrorKind};
+use crate::id::{JobId, QueueName};
+use crate::job::{CancelReason, Held};
+use crate::store::Store;
+
+/// A running worker: up to `concurrency` handlers of one queue at a time, in the background of the Tokio runtime that
+/// it was started in.
+///
+/// Dropping it closes it without grace, in the background: handlers are told to stop, and their jobs put back.
+/// [`close`](Self::close) does the same and lets you wait.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lariat::Error> {
+/// use std::time::Duration;
+/// use lariat::{Job, JobError, Store, Worker};
+///
+/// async fn welcome(job: Job) -> Result<String, JobError> {
+///     let address: String = job.data()?;
+///     Ok(format!("sent to {address}"))
+/// }
+///
+/// let store = Store::connect("redis://127.0.0.1").await?;
+/// let worker = Worker::builder(&store, "mail").concurrency(10).start(welcome)?;
+/// // … until it is time to go:
+/// worker.close(Duration::from_secs(25)).await;
+/// # Ok(()) }
+/// ```
+pub struct Worker {
+    queue: Arc<str>,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<Option<Closed>>,
+}
+
+/// What a worker's handle and its task have in common.
+struct Shared {
+    say: Announcer,
+    wishes: watch::Sender<Wish>,
+    leases: Mutex<BTreeMap<RunId, Arc<Lease>>>,
+    idle: AtomicBool,
+}
+
+/// What the handle's holder wants.
+#[derive(Debug, Clone, Default)]
+struct Wish {
+    quiet: bool,
+    concurrency: Option<usize>,
+    close_by: Option<Instant>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Jobs that were taken and not finished, put back to the front of the queue.
+    pub handed_back: usize,
+    /// Handlers that did not end: they block their thread. Their jobs are found stalled once their locks lapse.
+    pub still_running: usize,
+    /// Results that the store did not answer for in time. Their jobs run again once their locks lapse, unless the
+    /// store did take them in.
+    pub unsettled: usize,
+    /// Why the worker stopped by itself; None where it was closed.
+    pub why: Option<String>,
+}
+
+/// A job that is being run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ActiveJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// Which attempt this is.
+    pub attempt: u32,
+    /// How long it has been in this worker's hands.
+    pub running_for: Duration,
+    /// How long its lock is trusted if no renewal succeeds from here on.
+    pub trust_left: Duration,
+}
+
+impl Worker {
+    /// A worker for this queue, with its options to be set; nothing happens until it is started.
+    pub fn builder(store: &Store, queue: &str) -> WorkerBuilder {
+        WorkerBuilder::new(store, queue)
+    }
+
+    fn start(builder: WorkerBuilder, handler: Arc<dyn Handler>) -> Result<Worker, Error> {
+        let WorkerBuilder { store, queue, options } = builder;
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|e| Error::new(ErrorKind::Invalid, "a worker needs a Tokio runtime to run in").because(e))?;
+        let name = QueueName::new(queue)?;
+        let backend = store.queue(&name, Some(options.name.as_deref().unwrap_or_default()))?;
+        let locks = LockManager::builder(store.lock_store(&name)?)
+            .lock_duration(options.lock_duration)
+            .lock_renew_time(options.lock_renew_time())
+            .dedicated_thread(options.lock_thread)
+            .start()
+            .map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&name))?;
+        let queue: Arc<str> = name.as_str().into();
+        let margin = options.lock_duration.saturating_sub(locks.terms().trust_window());
+        let say = Announcer::new();
+        let shared = Arc::new(Shared {
+            say: say.clone(),
+            wishes: watch::Sender::new(Wish::default()),
+            leases: Mutex::default(),
+            idle: AtomicBool::new(true),
+        });
+        let stop = CancellationToken::new();
+        let searcher = recover::Searcher {
+            queue: Arc::clone(&queue),
+            backend: Arc::clone(&backend),
+            interval: options.stalled_interval,
+            max_stalled: options.max_stalled,
+            say: say.clone(),
+            stop: stop.clone(),
+        };
+        let engine = Engine::new(Parts {
+            queue: Arc::clone(&queue),
+            handler,
+            calls: StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone()),
+            locks: locks.clone(),
+            shared: Arc::clone(&shared),
+            limits: Limits {
+                timeout: options.timeout,
+                cancel_grace: options.cancel_grace,
+                lost_grace: options.cancel_grace.min(margin),
+                remove_on_complete: options.remove_on_complete,
+                remove_on_fail: options.remove_on_fail,
+            },
+            concurrency: options.concurrency,
+            lock_duration: options.lock_duration,
+            worker_name: options.name,
+            limiter: options.limiter,
+            metrics: options.metrics,
+        });
+        let (done, stopped) = watch::channel(None);
+        runtime.spawn(searcher.run());
+        runtime.spawn(async move {
+            let stop = stop.drop_guard();
+            let summary = engine.run().await;
+            drop(stop);
+            locks.stop(Duration::ZERO).await;
+            let closed = Closed::from(summary);
+            say.say(|| WorkerEvent::Stopped { why: closed.why.clone().unwrap_or_else(|| "it was closed".to_owned()) });
+            done.send_replace(Some(closed));
+        });
+        Ok(Worker { queue, shared, stopped })
+    }
+
+    /// The name of the queue that it works on.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Its events, from now on.
+    pub fn events(&self) -> WorkerEvents {
+        self.shared.say.listen()
+    }
+
+    /// Takes no new jobs until [`resume`](Self::resume); those that run go on.
+    pub fn quiet(&self) {
+        self.shared.wishes.send_modify(|wish| wish.quiet = true);
+    }
+
+    /// Takes jobs again.
+    pub fn resume(&self) {
+        self.shared.wishes.send_modify(|wish| wish.quiet = false);
+    }
+
+    /// Whether it was told to take no new jobs.
+    pub fn is_quiet(&self) -> bool {
+        self.shared.wishes.borrow().quiet
+    }
+
+    /// How many handlers may run at a time from now on (at least 1). With fewer than now run, none is stopped.
+    pub fn set_concurrency(&self, concurrency: usize) {
+        self.shared.wishes.send_modify(|wish| wish.concurrency = Some(concurrency.max(1)));
+    }
+
+    /// Whether nothing runs here and nothing is to be handed in.
+    pub fn is_idle(&self) -> bool {
+        self.shared.idle.load(Ordering::Relaxed)
+    }
+
+    /// The jobs in this worker's hands, in the order in which they were taken.
+    pub fn active(&self) -> Vec<ActiveJob> {
+        let now = lariat_lock::Instant::now();
+        let describe = |lease: &Arc<Lease>| ActiveJob {
+            id: lease.id.clone(),
+            name: lease.name.clone(),
+            attempt: lease.attempt,
+            running_for: now.saturating_duration_since(lease.since),
+            trust_left: lease.lock_left(),
+        };
+        self.shared.leases().iter().map(describe).collect()
+    }
+
+    /// The smallest time for which one of its locks is still trusted; None when it holds none.
+    pub fn smallest_trust(&self) -> Option<Duration> {
+        self.shared.leases().iter().map(|lease| lease.lock_left()).min()
+    }
+
+    /// Tells the handler of a job to stop; the job fails for good with this reason once the handler has ended. False
+    /// where this worker does not run the job, or its handler was told to stop before.
+    pub fn cancel(&self, id: &JobId, reason: impl Into<String>) -> bool {
+        let leases = self.shared.leases();
+        let lease = leases.iter().find(|lease| lease.id == *id);
+        lease.is_some_and(|lease| lease.cancel(CancelReason::Requested(reason.into())))
+    }
+
+    /// Ends the worker: takes no new jobs, keeps renewing the locks of those that run, and waits up to `grace` for
+    /// them. Then handlers are told to stop ([`CancelReason::Closing`]), dropped after their cancel grace, and their
+    /// jobs put back to the front of the queue, unspent and in their old order.
+    ///
+    /// May be called again, also at the same time, with a shorter grace: the shortest counts. Cancel safe: the worker
+    /// goes on closing.
+    pub async fn close(&self, grace: Duration) -> Closed {
+        self.shared.close(grace);
+        self.stopped().await
+    }
+
+    /// Resolves when the worker has ended, by [`close`](Self::close) or by itself. Cancel safe.
+    pub async fn stopped(&self) -> Closed {
+        let mut stopped = self.stopped.clone();
+        let closed = stopped.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+        closed.unwrap_or_else(|| Closed {
+            handed_back: 0,
+            still_running: self.shared.leases().len(),
+            unsettled: 0,
+            why: Some("its runtime ended".to_owned()),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.close(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("queue", &self.queue)
+            .field("active", &self.shared.leases().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Summary> for Closed {
+    fn from(summary: Summary) -> Closed {
+        Closed {
+            handed_back: summary.handed_back,
+            still_running: summary.still_running,
+            unsettled: summary.unsettled,
+            why: summary.why,
+        }
+    }
+}
+
+impl Shared {
+    fn table(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, Arc<Lease>>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, lease: Arc<Lease>) {
+        self.idle.store(false, Ordering::Relaxed);
+        self.table().insert(lease.run, lease);
+    }
+
+    /// The run is over: its lock is no longer renewed.
+    fn end(&self, run: RunId) {
+        let lease = self.table().remove(&run);
+        if let Some(lease) = lease {
+            lease.release();
+        }
+    }
+
+    fn lease(&self, run: RunId) -> Option<Arc<Lease>> {
+        self.table().get(&run).cloned()
+    }
+
+    fn leases(&self) -> Vec<Arc<Lease>> {
+        self.table().values().cloned().collect()
+    }
+
+    fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Relaxed);
+    }
+
+    fn close(&self, grace: Duration) {
+        let by = Instant::now() + grace;
+        self.wishes.send_modify(|wish| wish.close_by = Some(wish.close_by.map_or(by, |known| known.min(by))));
+    }
+}

@@ -1,0 +1,433 @@
+//! The worker's one task: exchange, wait, start, close. It carries out what [`Slots`] says.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lariat_lock::{LockManager, TrackError};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::event::{Announcer, WorkerEvent};
+use super::handler::{self, Ended, Limits, SharedHandler};
+use super::lease::{Grant, Lease};
+use super::slots::{Ask, Done, Phase, RunId, Slots};
+use super::store::{Answered, StoreCalls};
+use super::{Shared, Wish};
+use crate::job::{CancelReason, Held, Job, JobRecord};
+use crate::store::exchange::{
+    DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
+};
+use crate::time::Timestamp;
+
+/// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// What the engine is made of.
+pub(super) struct Parts {
+    pub queue: Arc<str>,
+    pub handler: SharedHandler,
+    pub calls: StoreCalls,
+    pub locks: LockManager,
+    pub shared: Arc<Shared>,
+    pub limits: Limits,
+    pub concurrency: usize,
+    pub lock_duration: Duration,
+    pub worker_name: Option<Arc<str>>,
+    pub limiter: Option<RateLimit>,
+    pub metrics: Option<u32>,
+}
+
+/// A handler has ended.
+struct Finished {
+    run: RunId,
+    settle: Option<Settle>,
+    /// Kept where the job may have to be run again at once.
+    job: Option<Job>,
+}
+
+/// How the worker ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Summary {
+    pub handed_back: usize,
+    pub still_running: usize,
+    pub unsettled: usize,
+    pub why: Option<String>,
+}
+
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+pub(super) struct Engine {
+    parts: Parts,
+    say: Announcer,
+    slots: Slots,
+    finished: mpsc::UnboundedReceiver<Finished>,
+    finish: mpsc::UnboundedSender<Finished>,
+    exchange: Pending<(Ask, Answered)>,
+    wait: Pending<Woken>,
+    resumable: HashMap<RunId, Job>,
+    number: u64,
+    first_run: RunId,
+    /// Handlers are told to stop then.
+    grace_ends: Option<Instant>,
+    told_to_stop: bool,
+    /// Handlers that still run then block their thread, and are left behind.
+    abandons: Option<Instant>,
+    /// Handing in goes on at most until then.
+    gives_up: Option<Instant>,
+    busy: bool,
+    just_started: usize,
+    summary: Summary,
+}
+
+impl Engine {
+    pub(super) fn new(parts: Parts) -> Engine {
+        let (finish, finished) = mpsc::unbounded_channel();
+        Engine {
+            say: parts.shared.say.clone(),
+            slots: Slots::new(parts.concurrency),
+            parts,
+            finished,
+            finish,
+            exchange: None,
+            wait: None,
+            resumable: HashMap::new(),
+            number: 0,
+            first_run: 1,
+            grace_ends: None,
+            told_to_stop: false,
+            abandons: None,
+            gives_up: None,
+            busy: false,
+            just_started: 0,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Works until it is closed, or has to stop.
+    pub(super) async fn run(mut self) -> Summary {
+        let shared = Arc::clone(&self.parts.shared);
+        let mut wishes = shared.wishes.subscribe();
+        wishes.mark_changed();
+        if let Err(error) = self.parts.calls.preflight().await {
+            self.stop_because(error);
+        }
+        loop {
+            if std::mem::take(&mut self.just_started) > 1 {
+                // Handlers that end at once then ride in one exchange rather than each in its own. For a single one it
+                // is not worth it: a yield wakes another thread of the runtime.
+                tokio::task::yield_now().await;
+                self.take_in_finished();
+            }
+            self.issue();
+            if self.slots.is_over() || self.gives_up.is_some_and(|at| at <= Instant::now()) {
+                break;
+            }
+            let alarm = self.alarm();
+            tokio::select! {
+                biased;
+                Some(finished) = self.finished.recv() => {
+                    self.take_in(finished);
+                    self.take_in_finished();
+                }
+                (ask, answered) = pending(&mut self.exchange) => {
+                    self.exchange = None;
+                    self.answered(ask, answered);
+                }
+                woken = pending(&mut self.wait) => {
+                    self.wait = None;
+                    self.slots.woken(woken, Instant::now(), Timestamp::now());
+                }
+                Ok(()) = wishes.changed() => {
+                    let wish = wishes.borrow_and_update().clone();
+                    self.wish(&wish);
+                }
+                () = sleep_until(alarm) => self.alarmed(),
+            }
+        }
+        self.summary.unsettled = self.slots.unsettled();
+        self.summary
+    }
+
+    /// Sends and waits for what the slots say.
+    fn issue(&mut self) {
+        let now = Instant::now();
+        if let Some(ask) = self.slots.ask(now) {
+            self.number += 1;
+            let exchange = Exchange {
+                call: self.parts.calls.lane_call(self.number),
+                now: Timestamp::now(),
+                outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
+                want: ask.want,
+                lease: LeaseTerms {
+                    first: self.first_run,
+                    lock_duration: self.parts.lock_duration,
+                    worker: self.parts.worker_name.clone(),
+                },
+                limiter: self.parts.limiter,
+                metrics: self.parts.metrics,
+                wake_another: ask.wake_another,
+            };
+            self.first_run += ask.want as u64;
+            let calls = self.parts.calls.clone();
+            self.exchange = Some(Box::pin(async move { (ask, calls.exchange(exchange).await) }));
+        }
+        if let Some(longest) = self.slots.wait(now) {
+            self.wait = Some(Box::pin(self.parts.calls.clone().wait(longest)));
+        }
+    }
+
+    fn alarm(&self) -> Option<Instant> {
+        let grace = self.grace_ends.filter(|_| !self.told_to_stop);
+        [self.slots.wake_at(), grace, self.abandons, self.gives_up].into_iter().flatten().min()
+    }
+
+    fn alarmed(&mut self) {
+        let now = Instant::now();
+        if self.abandons.is_some_and(|at| at <= now) {
+            self.abandons = None;
+            self.summary.still_running = self.slots.abandon();
+        }
+        if self.grace_ends.is_some_and(|at| at <= now) && !self.told_to_stop {
+            self.told_to_stop = true;
+            for lease in self.parts.shared.leases() {
+                lease.cancel(CancelReason::Closing);
+            }
+        }
+    }
+
+    fn wish(&mut self, wish: &Wish) {
+        if let Some(concurrency) = wish.concurrency {
+            self.slots.set_concurrency(concurrency);
+        }
+        if let Some(close_by) = wish.close_by {
+            self.close(close_by);
+        } else {
+            self.slots.set_phase(if wish.quiet { Phase::Quiet } else { Phase::Working });
+        }
+    }
+
+    fn close(&mut self, by: Instant) {
+        self.slots.set_phase(Phase::Closing);
+        // A wait that is cut short may have popped a marker: the last exchange makes up for it.
+        self.wait = None;
+        let by = self.grace_ends.map_or(by, |known| known.min(by));
+        self.grace_ends = Some(by);
+        let abandons = by + self.parts.limits.cancel_grace + LAST_WAIT;
+        self.abandons = Some(abandons);
+        // Once the locks have lapsed there is nothing left to hand in.
+        self.gives_up = Some(abandons + self.parts.lock_duration);
+        self.alarmed();
+    }
+
+    fn stop_because(&mut self, why: String) {
+        self.summary.why.get_or_insert(why);
+        self.close(Instant::now() + self.parts.lock_duration);
+    }
+
+    fn take_in_finished(&mut self) {
+        while let Ok(finished) = self.finished.try_recv() {
+            self.take_in(finished);
+        }
+    }
+
+    fn take_in(&mut self, finished: Finished) {
+        if finished.settle.is_none() {
+            self.parts.shared.end(finished.run);
+        }
+        if let Some(job) = finished.job {
+            self.resumable.insert(finished.run, job);
+        }
+        self.slots.ended(finished.run, finished.settle);
+    }
+
+    fn answered(&mut self, ask: Ask, answered: Answered) {
+        let Answered { reply, sent } = answered;
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        self.slots.answered(reply.jobs.len(), ask.want, reply.hint, now, wall);
+        self.busy |= !ask.outcomes.is_empty() || !reply.jobs.is_empty();
+        for (done, verdict) in ask.outcomes.into_iter().zip(reply.verdicts) {
+            self.judged(done, verdict);
+        }
+        for dropped in reply.dropped {
+            tracing::warn!(
+                queue = &*self.parts.queue,
+                job = dropped.id,
+                why = dropped.why,
+                "dropped a job that cannot be run"
+            );
+            self.say.say(|| WorkerEvent::Dropped { id: dropped.id, why: dropped.why });
+        }
+        for taken in reply.jobs {
+            self.take(taken, sent);
+        }
+        if self.busy && ask.want > 0 && self.slots.is_idle() {
+            self.busy = false;
+            self.say.say(|| WorkerEvent::Drained);
+        }
+        self.parts.shared.set_idle(self.slots.is_idle());
+    }
+
+    /// The store has decided about an outcome.
+    fn judged(&mut self, done: Done, verdict: Verdict) {
+        let Done { run, settle } = done;
+        let job = self.resumable.remove(&run);
+        match verdict {
+            Verdict::Accepted => self.announce(settle),
+            Verdict::Resume => {
+                if let Some(job) = job {
+                    return self.resume(run, job);
+                }
+            }
+            // Its lock was known to be over when it was put back; the store has confirmed it.
+            Verdict::Refused(refusal) if refusal.is_lost_lock() && matches!(settle.to, Transition::PutBack) => {}
+            Verdict::Refused(refusal) => self.refused(&settle, refusal.to_string()),
+            Verdict::Broken(why) => self.refused(&settle, why),
+        }
+        self.parts.shared.end(run);
+    }
+
+    fn refused(&self, settle: &Settle, why: String) {
+        tracing::warn!(queue = &*self.parts.queue, job = settle.id.as_str(), why, "the store refused a job's result");
+        self.say.say(|| WorkerEvent::ResultRefused { id: settle.id.clone(), why });
+    }
+
+    fn announce(&mut self, settle: Settle) {
+        let Settle { id, to, .. } = settle;
+        if matches!(to, Transition::PutBack) {
+            self.summary.handed_back += usize::from(self.slots.phase() == Phase::Closing);
+        }
+        self.say.say(|| match to {
+            Transition::Complete { .. } => WorkerEvent::Completed { id },
+            Transition::Fail { failure, .. } => WorkerEvent::Failed { id, reason: failure.reason },
+            Transition::Retry { failure, .. } => {
+                WorkerEvent::Retrying { id, reason: failure.reason, delay: Duration::ZERO }
+            }
+            Transition::Delay { delay, attempt: DelayedAttempt::Failed(failure) } => {
+                WorkerEvent::Retrying { id, reason: failure.reason, delay }
+            }
+            Transition::Delay { delay, attempt: DelayedAttempt::NotUsed } => WorkerEvent::Delayed { id, delay },
+            Transition::WaitForChildren => WorkerEvent::WaitingForChildren { id },
+            Transition::PutBack => WorkerEvent::PutBack { id },
+        });
+    }
+
+    /// A job was handed out: track its lock, then run it, or decide about it at once.
+    fn take(&mut self, taken: Taken, sent: lariat_lock::Instant) {
+        let Taken { id, token, record } = taken;
+        let Some(run) = token.rsplit_once(':').and_then(|(_, run)| run.parse::<RunId>().ok()) else { return };
+        self.slots.started(run);
+        let guard = match self.parts.locks.track_job(id.shared(), Arc::clone(&token), sent) {
+            Ok(guard) => guard,
+            Err(error) => {
+                if !matches!(error, TrackError::Expired) {
+                    self.stop_because(format!("locks cannot be renewed: {error}"));
+                }
+                return self.slots.ended(run, Some(Settle { id, token, to: Transition::PutBack }));
+            }
+        };
+        let (name, attempt, keep_logs) = match &record {
+            Ok(record) => (record.name.clone(), record.attempts_made.saturating_add(1), record.options.keep_logs),
+            Err(_) => (String::new(), 1, None),
+        };
+        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: Arc::clone(&token), guard };
+        let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
+        self.parts.shared.begin(Arc::clone(&lease));
+        let at_once = match record {
+            Err(problem) => Transition::Fail {
+                failure: crate::store::exchange::Failure { stacktrace: vec![problem.clone()], reason: problem },
+                keep: self.parts.limits.remove_on_fail,
+                attempts: 1,
+            },
+            Ok(record) => match self.without_running(&record) {
+                Some(transition) => transition,
+                None => {
+                    let job = Job::new(Arc::clone(&self.parts.queue), *record, lease_held(&lease));
+                    return self.start(lease, job);
+                }
+            },
+        };
+        // Should its trust be over already: the store judges, as it does with every outcome.
+        lease.settle().ok();
+        self.slots.ended(run, Some(Settle { id, token, to: at_once }));
+    }
+
+    /// What becomes of a job whose handler is not to be run.
+    fn without_running(&mut self, record: &JobRecord) -> Option<Transition> {
+        if let Some(scheduler) = &record.scheduler {
+            let why = format!(
+                "job {:?} belongs to job scheduler {scheduler:?}, which this version cannot continue; the job was handed back",
+                record.id.as_str()
+            );
+            tracing::error!(queue = &*self.parts.queue, why, "the worker stops");
+            self.stop_because(why);
+            return Some(Transition::PutBack);
+        }
+        if self.slots.phase() == Phase::Closing {
+            return Some(Transition::PutBack);
+        }
+        record.deferred_failure.clone().map(|reason| handler::failed(reason, record, &self.parts.limits))
+    }
+
+    /// The store has no children for the job to wait for: it is still ours, and runs again.
+    fn resume(&mut self, run: RunId, job: Job) {
+        let Some(lease) = self.parts.shared.lease(run) else { return };
+        self.slots.started(run);
+        if self.slots.phase() == Phase::Closing || !lease.retake(&self.parts.locks) {
+            let settle = Settle { id: lease.id.clone(), token: lease.shared_token(), to: Transition::PutBack };
+            return self.slots.ended(run, Some(settle));
+        }
+        self.start(lease, job);
+    }
+
+    fn start(&mut self, lease: Arc<Lease>, job: Job) {
+        self.just_started += 1;
+        self.say.say(|| WorkerEvent::Active {
+            id: job.id().clone(),
+            name: job.name().to_owned(),
+            attempt: job.attempt(),
+        });
+        let handler = Arc::clone(&self.parts.handler);
+        let (finish, limits) = (self.finish.clone(), self.parts.limits);
+        tokio::spawn(async move {
+            let finished = attempt(&*handler, &lease, job, &limits).await;
+            // The engine outlives its runs, unless the runtime ends.
+            drop(finish.send(finished));
+        });
+    }
+}
+
+/// Runs the handler, and says what to hand in.
+async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits: &Limits) -> Finished {
+    let mut ended = handler::run(handler, job.clone(), lease, limits).await;
+    // From here on a loss is not reported; one that came before makes the result void.
+    if let Err(loss) = lease.settle() {
+        lease.cancel(CancelReason::LockLost(loss));
+        ended = Ended::Stopped(CancelReason::LockLost(loss));
+    }
+    let transition = handler::transition(ended, job.record(), limits, Timestamp::now(), fastrand::f64());
+    let again = matches!(transition, Some(Transition::WaitForChildren));
+    let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
+    Finished { run: lease.run, settle, job: again.then_some(job) }
+}
+
+fn lease_held(lease: &Arc<Lease>) -> Arc<dyn Held> {
+    Arc::clone(lease) as Arc<dyn Held>
+}
+
+/// The pending future's result; never, where there is none.
+async fn pending<T>(future: &mut Pending<T>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

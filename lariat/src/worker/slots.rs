@@ -1,0 +1,485 @@
+//! What runs, what is done, what to ask the store next, what to wait for. Pure: time comes as an argument, and nothing
+//! here awaits, sends or spawns.
+//!
+//! Inputs are [`started`](Slots::started), [`ended`](Slots::ended), [`answered`](Slots::answered),
+//! [`hinted`](Slots::hinted) and [`woken`](Slots::woken); [`ask`](Slots::ask), [`wait`](Slots::wait) and
+//! [`wake_at`](Slots::wake_at) say what to do.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::store::exchange::{Hint, MOST_OUTCOMES, MOST_TAKEN, Settle, Transition, Woken};
+use crate::time::Timestamp;
+
+/// How long an idle worker waits for the marker when it knows of nothing that is due (BullMQ's `drainDelay`).
+pub(super) const IDLE: Duration = Duration::from_secs(5);
+/// The longest wait when the next due time is known.
+pub(super) const IDLE_DUE: Duration = Duration::from_secs(10);
+/// The longest pause under a rate limit (BullMQ's `maximumRateLimitDelay`).
+const LONGEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// One run of one job in this worker; grows by one with each job taken, and is the last part of the job's token.
+pub(super) type RunId = u64;
+
+/// A run whose handler has ended, to be handed in.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub run: RunId,
+    pub settle: Settle,
+}
+
+/// One exchange to make.
+#[derive(Debug, Default)]
+pub(super) struct Ask {
+    pub outcomes: Vec<Done>,
+    pub want: usize,
+    /// The last exchange of a closing worker, which may have popped a marker.
+    pub wake_another: bool,
+}
+
+/// Whether new jobs may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Working,
+    /// No new jobs; those that run go on.
+    Quiet,
+    /// No new jobs, and the end when those that run have been handed in.
+    Closing,
+}
+
+/// When to look for jobs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Now,
+    /// When the marker comes, or at the latest after [`IDLE`].
+    Marker,
+    /// When the marker comes, or a delayed job is due.
+    Due(Instant),
+    /// Not before the rate limit is over.
+    Limited(Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    concurrency: usize,
+    phase: Phase,
+    running: HashSet<RunId>,
+    done: VecDeque<Done>,
+    /// Put-backs of a closing worker, kept until no handler runs, so that they go back in reverse order of start.
+    held_back: Vec<Done>,
+    in_flight: bool,
+    waiting: bool,
+    look: Look,
+    /// A wait was cut short by closing, or popped a marker that led to no exchange.
+    owes_marker: bool,
+    /// Unanswered at this moment: outcomes of the exchange in flight.
+    unanswered: usize,
+}
+
+impl Slots {
+    pub(super) fn new(concurrency: usize) -> Slots {
+        Slots {
+            concurrency,
+            phase: Phase::Working,
+            running: HashSet::new(),
+            done: VecDeque::new(),
+            held_back: Vec::new(),
+            in_flight: false,
+            waiting: false,
+            look: Look::Now,
+            owes_marker: false,
+            unanswered: 0,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Sets the phase. Going on after a quiet time looks for jobs at once; closing is final.
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        if self.phase == Phase::Closing || self.phase == phase {
+            return;
+        }
+        if phase == Phase::Working {
+            self.look = Look::Now;
+        } else if self.waiting && phase == Phase::Closing {
+            self.owes_marker = true;
+        }
+        self.phase = phase;
+    }
+
+    pub(super) fn set_concurrency(&mut self, concurrency: usize) {
+        if concurrency > self.concurrency {
+            self.look = Look::Now;
+        }
+        self.concurrency = concurrency;
+    }
+
+    /// A job was taken; it occupies a slot until it has ended.
+    pub(super) fn started(&mut self, run: RunId) {
+        self.running.insert(run);
+    }
+
+    /// A handler has ended, with an outcome to hand in, or with none (its lock is gone).
+    pub(super) fn ended(&mut self, run: RunId, settle: Option<Settle>) {
+        self.running.remove(&run);
+        let Some(settle) = settle else { return };
+        let done = Done { run, settle };
+        if self.phase == Phase::Closing && matches!(done.settle.to, Transition::PutBack) {
+            self.held_back.push(done);
+        } else {
+            self.done.push_back(done);
+        }
+    }
+
+    /// The exchange in flight was answered.
+    pub(super) fn answered(&mut self, taken: usize, wanted: usize, hint: Hint, now: Instant, wall: Timestamp) {
+        self.in_flight = false;
+        self.unanswered = 0;
+        if wanted == 0 {
+            return;
+        }
+        if taken >= wanted {
+            self.look = Look::Now;
+        } else {
+            self.hinted(hint, now, wall);
+        }
+    }
+
+    fn hinted(&mut self, hint: Hint, now: Instant, wall: Timestamp) {
+        self.look = match hint {
+            Hint::Again => Look::Now,
+            Hint::DueAt(due) => Look::Due(now + due.since(wall)),
+            Hint::LimitedFor(time) => Look::Limited(now + time.min(LONGEST_LIMIT)),
+            Hint::Paused | Hint::Wait => Look::Marker,
+        };
+    }
+
+    /// The wait ended. A wait that failed reads as timed out: the exchange that follows finds out what is the matter.
+    pub(super) fn woken(&mut self, woken: Woken, now: Instant, wall: Timestamp) {
+        self.waiting = false;
+        match (woken, self.look) {
+            // The marker was for whoever takes jobs; when that is not us any more, another one has to be woken.
+            (Woken::Ready, _) if self.phase != Phase::Working => self.owes_marker = true,
+            (_, Look::Limited(_)) => {}
+            (Woken::DueAt(due), look) => {
+                let at = now + due.since(wall);
+                self.look = match look {
+                    Look::Due(known) if known < at => look,
+                    _ => Look::Due(at),
+                };
+            }
+            (Woken::Ready | Woken::TimedOut, _) => self.look = Look::Now,
+        }
+    }
+
+    /// What to send now, if anything. At most one exchange is in flight.
+    pub(super) fn ask(&mut self, now: Instant) -> Option<Ask> {
+        if self.in_flight {
+            return None;
+        }
+        if self.phase == Phase::Closing && self.running.is_empty() && !self.held_back.is_empty() {
+            self.held_back.sort_by_key(|done| std::cmp::Reverse(done.run));
+            self.done.extend(self.held_back.drain(..));
+        }
+        let outcomes: Vec<Done> = self.done.drain(..self.done.len().min(MOST_OUTCOMES)).collect();
+        let want = self.want(now, !outcomes.is_empty());
+        let last = self.phase == Phase::Closing && self.running.is_empty() && self.done.is_empty();
+        let wake_another = self.owes_marker && (last || self.phase == Phase::Quiet);
+        if outcomes.is_empty() && want == 0 && !wake_another {
+            return None;
+        }
+        if wake_another {
+            self.owes_marker = false;
+        }
+        self.in_flight = true;
+        self.unanswered = outcomes.len();
+        Some(Ask { outcomes, want, wake_another })
+    }
+
+    /// How many jobs to take. A call that hands something in asks for more on the way, unless a limit is known.
+    fn want(&self, now: Instant, handing_in: bool) -> usize {
+        if self.phase != Phase::Working {
+            return 0;
+        }
+        let look = match self.look {
+            Look::Now => true,
+            Look::Marker => handing_in,
+            Look::Due(at) => handing_in || at <= now,
+            Look::Limited(until) => until <= now,
+        };
+        if look { self.free().min(MOST_TAKEN) } else { 0 }
+    }
+
+    fn free(&self) -> usize {
+        self.concurrency.saturating_sub(self.running.len() + self.done.len())
+    }
+
+    /// How long to wait for the marker, if a wait is to be begun now. At most one is under way.
+    pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
+        if self.waiting || self.in_flight || self.phase != Phase::Working || self.free() == 0 {
+            return None;
+        }
+        let longest = match self.look {
+            Look::Now | Look::Limited(_) => return None,
+            Look::Marker => IDLE,
+            Look::Due(at) => at.saturating_duration_since(now).min(IDLE_DUE),
+        };
+        if longest.is_zero() {
+            return None;
+        }
+        self.waiting = true;
+        Some(longest)
+    }
+
+    /// When to think again even if nothing happens.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        if self.in_flight || self.phase != Phase::Working || self.free() == 0 {
+            return None;
+        }
+        match self.look {
+            Look::Due(at) | Look::Limited(at) => Some(at),
+            Look::Now | Look::Marker => None,
+        }
+    }
+
+    /// Whether a closing worker has nothing left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Closing
+            && self.running.is_empty()
+            && self.done.is_empty()
+            && self.held_back.is_empty()
+            && !self.in_flight
+            && !self.owes_marker
+    }
+
+    /// Whether nothing runs and nothing is to be handed in.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.done.is_empty() && self.held_back.is_empty() && self.unanswered == 0
+    }
+
+    /// Gives up on the handlers that still run, so that the rest can be handed in; says how many.
+    pub(super) fn abandon(&mut self) -> usize {
+        let left = self.running.len();
+        self.running.clear();
+        left
+    }
+
+    /// Outcomes that have not been answered, wherever they are.
+    pub(super) fn unsettled(&self) -> usize {
+        self.done.len() + self.held_back.len() + self.unanswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::JobId;
+
+    const WALL: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn settle(run: RunId, to: Transition) -> Settle {
+        Settle { id: JobId::existing(run.to_string()).unwrap(), token: format!("lane:{run}").into(), to }
+    }
+
+    fn wait_for_children(run: RunId) -> Settle {
+        settle(run, Transition::WaitForChildren)
+    }
+
+    fn runs(ask: &Ask) -> Vec<RunId> {
+        ask.outcomes.iter().map(|done| done.run).collect()
+    }
+
+    /// Asks, and answers that `taken` came and then nothing more.
+    fn exchange(slots: &mut Slots, now: Instant, taken: std::ops::Range<RunId>, hint: Hint) -> Ask {
+        let ask = slots.ask(now).expect("an exchange was due");
+        slots.answered(taken.clone().count(), ask.want, hint, now, WALL);
+        taken.for_each(|run| slots.started(run));
+        ask
+    }
+
+    #[test]
+    fn a_lone_job_costs_one_exchange_to_take_and_one_to_hand_in() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        assert_eq!(slots.wait(now), Some(IDLE));
+        assert!(slots.ask(now).is_none(), "waiting, not polling");
+        slots.woken(Woken::Ready, now, WALL);
+        assert_eq!(exchange(&mut slots, now, 1..2, Hint::Wait).want, 1);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none(), "no free slot: nothing to do");
+        slots.ended(1, Some(wait_for_children(1)));
+        let ask = exchange(&mut slots, now, 0..0, Hint::Wait);
+        assert_eq!((runs(&ask), ask.want), (vec![1], 1));
+        assert!(slots.ask(now).is_none());
+        assert_eq!(slots.wait(now), Some(IDLE));
+    }
+
+    #[test]
+    fn what_ends_during_an_exchange_rides_in_the_next() {
+        let now = Instant::now();
+        let mut slots = Slots::new(4);
+        exchange(&mut slots, now, 1..5, Hint::Again);
+        slots.ended(1, Some(wait_for_children(1)));
+        let first = slots.ask(now).unwrap();
+        assert_eq!((runs(&first), first.want), (vec![1], 1));
+        slots.ended(2, Some(wait_for_children(2)));
+        slots.ended(3, Some(wait_for_children(3)));
+        assert!(slots.ask(now).is_none(), "one call in flight");
+        slots.answered(0, first.want, Hint::Wait, now, WALL);
+        let second = slots.ask(now).unwrap();
+        assert_eq!((runs(&second), second.want), (vec![2, 3], 3));
+    }
+
+    #[test]
+    fn a_due_time_is_waited_for_and_a_limit_sat_out() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::DueAt(WALL.after(Duration::from_secs(3))));
+        assert_eq!(slots.wait(now), Some(Duration::from_secs(3)));
+        let due = now + Duration::from_secs(3);
+        assert_eq!(slots.wake_at(), Some(due));
+        assert!(slots.ask(now).is_none());
+        assert_eq!(exchange(&mut slots, due, 0..0, Hint::LimitedFor(Duration::from_secs(60))).want, 1);
+        slots.woken(Woken::TimedOut, due, WALL);
+        assert!(slots.ask(due).is_none() && slots.wait(due).is_none(), "limited: no call, no wait");
+        assert_eq!(slots.wake_at(), Some(due + LONGEST_LIMIT));
+        assert!(slots.ask(due + LONGEST_LIMIT).is_some());
+    }
+
+    #[test]
+    fn a_popped_delay_marker_is_remembered_and_the_earlier_time_kept() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.woken(Woken::DueAt(WALL.after(Duration::from_secs(20))), now, WALL);
+        assert!(slots.ask(now).is_none());
+        assert_eq!(slots.wait(now), Some(IDLE_DUE));
+        slots.woken(Woken::DueAt(WALL.after(Duration::from_secs(90))), now, WALL);
+        assert_eq!(slots.wake_at(), Some(now + Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn closing_hands_back_in_reverse_order_of_start_after_the_last_handler() {
+        let now = Instant::now();
+        let mut slots = Slots::new(3);
+        exchange(&mut slots, now, 1..4, Hint::Again);
+        slots.set_phase(Phase::Closing);
+        slots.ended(1, Some(settle(1, Transition::PutBack)));
+        slots.ended(3, Some(settle(3, Transition::PutBack)));
+        assert!(slots.ask(now).is_none(), "one handler still runs");
+        slots.ended(2, Some(settle(2, Transition::PutBack)));
+        let last = slots.ask(now).unwrap();
+        assert_eq!((runs(&last), last.want), (vec![3, 2, 1], 0));
+        assert!(!slots.is_over());
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        assert!(slots.is_over());
+    }
+
+    #[test]
+    fn closing_makes_up_for_a_marker_it_may_have_popped() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.set_phase(Phase::Closing);
+        assert!(!slots.is_over());
+        assert!(exchange(&mut slots, now, 0..0, Hint::Wait).wake_another);
+        assert!(slots.is_over());
+    }
+
+    #[test]
+    fn a_quiet_worker_that_pops_a_marker_passes_it_on() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        slots.wait(now);
+        slots.set_phase(Phase::Quiet);
+        slots.woken(Woken::Ready, now, WALL);
+        let ask = slots.ask(now).unwrap();
+        assert!(ask.wake_another && ask.want == 0);
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none());
+        slots.set_phase(Phase::Working);
+        assert_eq!(slots.ask(now).unwrap().want, 1);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Ask,
+        Answer(usize),
+        End(usize, bool),
+        Wait,
+        Wake,
+        Quiet(bool),
+        Resize(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => Just(Step::Ask),
+            4 => (0usize..8).prop_map(Step::Answer),
+            6 => ((0usize..8), any::<bool>()).prop_map(|(n, lost)| Step::End(n, lost)),
+            1 => Just(Step::Wait),
+            1 => Just(Step::Wake),
+            1 => any::<bool>().prop_map(Step::Quiet),
+            1 => (1usize..6).prop_map(Step::Resize),
+        ];
+        proptest::collection::vec(step, 1..120)
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: no more handlers than slots, every outcome handed in exactly once, and
+        /// closing comes to an end.
+        #[test]
+        fn nothing_is_lost_or_sent_twice(steps in steps()) {
+            let now = Instant::now();
+            let mut slots = Slots::new(3);
+            let (mut most, mut next) = (3usize, 1u64);
+            let mut running = BTreeSet::new();
+            let mut flight: Option<Ask> = None;
+            let (mut owed, mut sent) = (BTreeSet::new(), BTreeSet::new());
+            let mut send = |ask: &Ask| for run in runs(ask) { assert!(sent.insert(run), "sent twice"); };
+            for step in steps {
+                match step {
+                    Step::Ask => if let Some(ask) = slots.ask(now) {
+                        prop_assert!(flight.is_none(), "two in flight");
+                        prop_assert!(running.len() + ask.want <= most.max(running.len()), "more than free");
+                        send(&ask);
+                        flight = Some(ask);
+                    },
+                    Step::Answer(n) => if let Some(ask) = flight.take() {
+                        let taken = n.min(ask.want);
+                        slots.answered(taken, ask.want, Hint::Wait, now, WALL);
+                        for _ in 0..taken { slots.started(next); running.insert(next); next += 1; }
+                    },
+                    Step::End(n, lost) => if let Some(&run) = running.iter().nth(n) {
+                        running.remove(&run);
+                        if !lost { owed.insert(run); }
+                        slots.ended(run, (!lost).then(|| wait_for_children(run)));
+                    },
+                    Step::Wait => { slots.wait(now); }
+                    Step::Wake => slots.woken(Woken::TimedOut, now, WALL),
+                    Step::Quiet(quiet) => slots.set_phase(if quiet { Phase::Quiet } else { Phase::Working }),
+                    Step::Resize(to) => { most = most.max(to); slots.set_concurrency(to); }
+                }
+            }
+            slots.set_phase(Phase::Closing);
+            for run in running { owed.insert(run); slots.ended(run, Some(settle(run, Transition::PutBack))); }
+            for _ in 0..200 {
+                if let Some(ask) = flight.take() { slots.answered(0, ask.want, Hint::Wait, now, WALL); }
+                if let Some(ask) = slots.ask(now) { send(&ask); flight = Some(ask); } else { break; }
+            }
+            prop_assert!(slots.is_over());
+            prop_assert_eq!(owed, sent);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Adding jobs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lariat::{Backoff, BackoffKind, JobState, Keep, NewJob, Queue, Store, Timestamp};
+use serde_json::json;
+
+use crate::fixture::Fixture;
+
+#[tokio::test]
+async fn a_job_is_stored_as_given() {
+    let f = Fixture::start();
+    let before = Timestamp::now();
+    let id = f
+        .queue
+        .add("welcome", &json!({"n": 1, "to": "ada"}))
+        .attempts(3)
+        .backoff(Backoff::exponential(Duration::from_millis(250)).jitter(0.5))
+        .remove_on_complete(Keep::last(10))
+        .remove_on_fail(Keep::for_at_most(Duration::from_secs(60)))
+        .timeout(Duration::from_secs(7))
+        .await
+        .unwrap();
+    let job = f.job(&id).await;
+    assert_eq!(job.state, Some(JobState::Waiting));
+    let record = job.record;
+    assert_eq!((record.name.as_str(), record.data.get()), ("welcome", r#"{"n":1,"to":"ada"}"#));
+    assert_eq!(record.options.attempts, 3);
+    let backoff = record.options.backoff.unwrap();
+    assert_eq!(
+        (backoff.kind, backoff.delay, backoff.jitter),
+        (BackoffKind::Exponential, Duration::from_millis(250), 0.5)
+    );
+    assert_eq!(record.options.remove_on_complete, Some(Keep::last(10)));
+    assert_eq!(record.options.remove_on_fail, Some(Keep::for_at_most(Duration::from_secs(60))));
+    assert_eq!(record.options.timeout, Some(Duration::from_secs(7)));
+    assert!(record.timestamp >= before && record.timestamp <= Timestamp::now());
+}
+
+#[tokio::test]
+async fn each_kind_of_job_lands_in_its_state() {
+    let f = Fixture::start();
+    let waiting = f.queue.add("a", &1).await.unwrap();
+    let delayed = f.queue.add("b", &2).delay(Duration::from_secs(3600)).priority(4).await.unwrap();
+    let prioritized = f.queue.add("c", &3).priority(4).await.unwrap();
+    assert_eq!(f.state(&waiting).await, Some(JobState::Waiting));
+    assert_eq!(f.state(&delayed).await, Some(JobState::Delayed));
+    assert_eq!(f.state(&prioritized).await, Some(JobState::Prioritized));
+    let counts = f.queue.overview().await.unwrap().counts;
+    assert_eq!((counts.waiting, counts.delayed, counts.prioritized, counts.unfinished()), (1, 1, 1, 3));
+}
+
+#[tokio::test]
+async fn an_id_of_ones_own_is_added_once() {
+    let f = Fixture::start();
+    let first = f.queue.add("pay", &1).id("invoice-7").await.unwrap();
+    let second = f.queue.add("pay", &2).id("invoice-7").await.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(f.job(&first).await.record.data.get(), "1");
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
+}
+
+#[tokio::test]
+async fn bulk_ids_come_in_order_over_several_calls() {
+    let f = Fixture::start();
+    let ids = f.queue.add_bulk((0..1201).map(|n| NewJob::new("n", &n))).await.unwrap();
+    assert_eq!(ids.len(), 1201);
+    for n in [0usize, 499, 500, 1200] {
+        assert_eq!(f.job(&ids[n]).await.record.data.get(), n.to_string());
+    }
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1201);
+}
+
+#[tokio::test]
+async fn adds_at_the_same_time_share_calls() {
+    let f = Fixture::start();
+    f.queue.add("first", &0).await.unwrap();
+    let before = scripts_run(&f);
+    let adds = (0..200).map(|n| {
+        let queue = f.queue.clone();
+        tokio::spawn(async move { queue.add("n", &n).await.unwrap() })
+    });
+    let mut ids = BTreeSet::new();
+    for add in adds.collect::<Vec<_>>() {
+        ids.insert(add.await.unwrap());
+    }
+    assert_eq!(ids.len(), 200);
+    let calls = scripts_run(&f) - before;
+    assert!(calls <= 100, "200 adds took {calls} calls");
+}
+
+/// Calls of scripts that the server has seen.
+fn scripts_run(f: &Fixture) -> u64 {
+    let stats: String = f.redis("INFO commandstats");
+    let line = |name: &str| {
+        let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
+        rest.split_once(',')?.0.parse::<u64>().ok()
+    };
+    line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_before_any_io() {
+    // Nothing listens there: an error about the value shows that nothing was sent.
+    let store = Store::open("redis://127.0.0.1:1").unwrap();
+    let queue = Queue::new(&store, "mail").unwrap();
+    let century = Duration::from_secs(100 * 366 * 24 * 3600);
+    let cases = [
+        (queue.add("x", &1).priority(2_097_152).await, "priority \"2097152\""),
+        (queue.add("x", &1).delay(century).await, "delay"),
+        (queue.add("x", &1).id("17").await, "job id \"17\""),
+        (queue.add("x", &1).id("a:b").await, "job id \"a:b\""),
+        (queue.add("", &1).await, "job name"),
+        (queue.add("x", &1).backoff(Backoff::fixed(Duration::ZERO).jitter(2.0)).await, "backoff jitter \"2\""),
+    ];
+    for (result, words) in cases {
+        let error = result.unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains(words), "{error}");
+        assert_eq!(error.queue(), Some("mail"));
+    }
+    let bulk = queue.add_bulk([NewJob::new("x", &1), NewJob::new("x", &1).priority(u32::MAX)]).await;
+    assert!(bulk.unwrap_err().is_invalid());
+    assert!(Queue::new(&store, "a:b").unwrap_err().is_invalid());
+}
+
+#[tokio::test]
+async fn an_unreachable_store_is_an_error_in_time() {
+    let store = Store::open("redis://127.0.0.1:1").unwrap();
+    let queue = Queue::new(&store, "mail").unwrap().with_patience(Duration::from_millis(200));
+    let error = queue.add("x", &1).await.unwrap_err();
+    assert!(error.is_unreachable() && !error.is_unknown(), "{error:?}");
+}

@@ -1,0 +1,101 @@
+//! Closing: quiet, grace, hand back.
+
+use std::time::Duration;
+
+use interop::wait;
+use lariat::{CancelReason, Job, JobError, JobState, NewJob};
+
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
+
+#[tokio::test]
+async fn running_jobs_finish_within_the_grace() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let waiting = f.queue.add("y", &()).await.unwrap();
+    let worker = f.worker().start(gate.handler()).unwrap();
+    gate.started().await;
+    let (closed, ()) = tokio::join!(worker.close(60 * SECOND), async { gate.open() });
+    assert_eq!((closed.handed_back, closed.still_running, closed.unsettled, closed.why), (0, 0, 0, None));
+    assert_eq!(f.state(&id).await, Some(JobState::Completed));
+    assert_eq!(f.state(&waiting).await, Some(JobState::Waiting), "nothing new was taken");
+}
+
+#[tokio::test]
+async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let ids = f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let worker = f.worker().concurrency(3).cancel_grace(Duration::from_millis(30)).start(gate.handler()).unwrap();
+    for _ in 0..3 {
+        gate.started().await;
+    }
+    let closed = worker.close(Duration::ZERO).await;
+    assert_eq!((closed.handed_back, closed.still_running), (3, 0));
+    assert_eq!(f.queue.overview().await.unwrap().counts.active, 0);
+    for id in &ids[..3] {
+        let record = f.job(id).await.record;
+        assert_eq!((record.attempts_made, record.stalled_counter), (0, 0));
+        assert_eq!(f.redis::<u32>(&format!("EXISTS bull:{QUEUE}:{id}:lock")), 0);
+    }
+    let next = Gate::new();
+    next.open();
+    let _second = f.worker().start(next.handler()).unwrap();
+    for id in &ids {
+        assert_eq!(next.started().await.id(), id, "in the old order");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_returns_after_the_signal_is_believed() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let handler = async |job: Job| {
+        assert_eq!(job.cancelled().await, CancelReason::Closing);
+        Ok::<_, JobError>("just in time")
+    };
+    let worker = f.worker().cancel_grace(60 * SECOND).start(handler).unwrap();
+    f.until(&id, JobState::Active).await;
+    assert_eq!(worker.close(Duration::ZERO).await.handed_back, 0);
+    assert_eq!(f.job(&id).await.record.return_value.unwrap().get(), "\"just in time\"");
+}
+
+#[tokio::test]
+async fn the_shortest_grace_counts() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
+    gate.started().await;
+    let (first, second) = tokio::join!(worker.close(3600 * SECOND), worker.close(Duration::ZERO));
+    assert_eq!((first.handed_back, second.handed_back), (1, 1));
+}
+
+#[tokio::test]
+async fn dropping_a_worker_hands_its_jobs_back_too() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
+    gate.started().await;
+    drop(worker);
+    f.until(&id, JobState::Waiting).await;
+}
+
+#[tokio::test]
+async fn a_marker_popped_by_a_closing_worker_is_given_back() {
+    let f = Fixture::start();
+    for _ in 0..20 {
+        let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
+        let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
+        wait::until_async("the worker waits", waits).await;
+        // The marker goes to the waiting worker, which is closed before it can use it.
+        let (id, closed) = tokio::join!(f.queue.add("x", &()), worker.close(SECOND));
+        assert_eq!(closed.unsettled, 0);
+        let id = id.unwrap();
+        if f.state(&id).await == Some(JobState::Waiting) {
+            assert_eq!(f.redis::<u32>("EXISTS bull:mail:marker"), 1, "nobody would look");
+        }
+        f.redis::<()>("FLUSHDB");
+    }
+}

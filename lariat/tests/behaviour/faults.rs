@@ -1,0 +1,150 @@
+//! What happens when the store, or the way to it, fails.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use interop::proxy::{self, Fault, Proxy};
+use interop::wait;
+use lariat::{Job, JobError, JobState, NewJob, Queue, Store, Worker, WorkerEvent};
+
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
+
+/// The same server, by way of a proxy.
+fn by_proxy(f: &Fixture) -> (Proxy, Store) {
+    let proxy = Proxy::start(f.server.port());
+    let store = Store::open(&proxy.url()).unwrap();
+    (proxy, store)
+}
+
+#[tokio::test]
+async fn an_add_whose_reply_is_lost_adds_once() {
+    let f = Fixture::start();
+    let (proxy, store) = by_proxy(&f);
+    let queue = Queue::new(&store, QUEUE).unwrap().with_patience(60 * SECOND);
+    queue.add("warm", &0).await.unwrap();
+    for n in 1..=20 {
+        let lost = proxy.on_next(proxy::holding(b"evalsha"), Fault::LoseReply);
+        queue.add("n", &n).await.unwrap();
+        assert_eq!(lost.count(), 1, "the reply was lost");
+    }
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 21);
+}
+
+#[tokio::test]
+async fn exchanges_whose_replies_are_lost_lose_and_double_nothing() {
+    let f = Fixture::start();
+    let (proxy, store) = by_proxy(&f);
+    let ids = f.queue.add_bulk((0..200).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let runs: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
+    let counted = Arc::clone(&runs);
+    let handler = move |job: Job| {
+        *counted.lock().unwrap().entry(job.id().to_string()).or_default() += 1;
+        async { Ok::<_, JobError>(()) }
+    };
+    let worker = Worker::builder(&store, QUEUE).concurrency(8).start(handler).unwrap();
+    let watch = proxy.on_each(every_third(), Fault::LoseReply);
+    wait::until_async("all done", || async { f.queue.overview().await.unwrap().counts.completed == 200 }).await;
+    assert!(watch.count() > 5, "replies were lost: {}", watch.count());
+    proxy.clear();
+    worker.close(60 * SECOND).await;
+    let runs = runs.lock().unwrap();
+    for id in &ids {
+        let record = f.job(id).await.record;
+        assert_eq!((record.attempts_made, record.attempts_started, runs[id.as_str()]), (1, 1, 1), "job {id}");
+    }
+}
+
+fn every_third() -> proxy::Matcher {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let script = proxy::holding(b"evalsha");
+    Box::new(move |bytes: &[u8]| script(bytes) && calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 == 2)
+}
+
+#[tokio::test]
+async fn a_worker_outlives_its_server() {
+    let mut f = Fixture::start();
+    let gate = Gate::new();
+    gate.open();
+    let worker = f.worker().start(gate.handler()).unwrap();
+    let mut events = worker.events();
+    let before = f.queue.add("before", &()).await.unwrap();
+    f.until(&before, JobState::Completed).await;
+    f.server.kill();
+    event(&mut events, |e| matches!(e, WorkerEvent::StoreLost { .. }).then_some(())).await;
+    f.server.restart();
+    event(&mut events, |e| matches!(e, WorkerEvent::StoreBack).then_some(())).await;
+    let queue = f.queue.clone().with_patience(60 * SECOND);
+    let after = queue.add("after", &()).await.unwrap();
+    f.until(&after, JobState::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
+    let f = Fixture::start();
+    let lock = Duration::from_millis(600);
+    let accepted: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
+    let mut workers = Vec::new();
+    let mut listeners = Vec::new();
+    for _ in 0..2 {
+        let handler = async |_: Job| {
+            // sleep: the handler's work
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok::<_, JobError>(())
+        };
+        let worker = f
+            .worker()
+            .concurrency(5)
+            .lock_duration(lock)
+            .cancel_grace(Duration::from_millis(50))
+            .stalled_interval(Duration::from_millis(300))
+            .max_stalled(100)
+            .start(handler)
+            .unwrap();
+        let (mut events, accepted) = (worker.events(), Arc::clone(&accepted));
+        listeners.push(tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                if let WorkerEvent::Completed { id } = event {
+                    *accepted.lock().unwrap().entry(id.to_string()).or_default() += 1;
+                }
+            }
+        }));
+        workers.push(worker);
+    }
+    let ids = f.queue.add_bulk((0..150).map(|n| NewJob::new("n", &n))).await.unwrap();
+    for _ in 0..3 {
+        wait::until_async("jobs are running", || async { f.queue.overview().await.unwrap().counts.active > 0 }).await;
+        f.server.freeze();
+        let frozen = std::time::Instant::now();
+        tokio::task::block_in_place(|| wait::until("longer than the lock", || frozen.elapsed() > 2 * lock));
+        f.server.thaw();
+    }
+    wait::until_async("every job has ended", || async { f.queue.overview().await.unwrap().counts.completed == 150 })
+        .await;
+    for worker in &workers {
+        worker.close(60 * SECOND).await;
+    }
+    drop(workers);
+    for listener in listeners {
+        listener.await.unwrap();
+    }
+    let accepted = accepted.lock().unwrap();
+    for id in &ids {
+        assert_eq!(accepted.get(id.as_str()), Some(&1), "job {id}");
+        assert_eq!(f.job(id).await.record.attempts_made, 1, "job {id}");
+    }
+    assert_eq!(f.redis::<u32>("LLEN bull:mail:active"), 0);
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_loaded_again() {
+    let f = Fixture::start();
+    let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
+    for n in 0..10 {
+        f.redis::<()>("SCRIPT FLUSH");
+        let id = f.queue.add("n", &n).await.unwrap();
+        f.until(&id, JobState::Completed).await;
+        assert_eq!(f.job(&id).await.record.attempts_started, 1);
+    }
+    worker.close(SECOND).await;
+}

@@ -1,0 +1,130 @@
+//! A lock that is lost stops its handler, and its result is never sent.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use interop::wait;
+use lariat::{CancelReason, Job, JobError, JobState, LossReason, WorkerBuilder, WorkerEvent};
+
+use crate::fixture::{Fixture, Gate, event};
+
+fn short_lock(f: &Fixture) -> WorkerBuilder {
+    f.worker().lock_duration(Duration::from_millis(800)).cancel_grace(Duration::from_millis(50))
+}
+
+#[tokio::test]
+async fn a_long_job_keeps_its_lock() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("long", &()).await.unwrap();
+    let worker = short_lock(&f).start(gate.handler()).unwrap();
+    gate.started().await;
+    // Only renewals can have put off the lock's end so far.
+    let token: String = f.redis("GET bull:mail:1:lock");
+    // sleep: three lock durations have to pass
+    tokio::time::sleep(Duration::from_millis(2400)).await;
+    assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), token);
+    assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
+    gate.open();
+    f.until(&id, JobState::Completed).await;
+}
+
+#[tokio::test]
+async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
+    let f = Fixture::start();
+    let seen = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&seen);
+    let handler = move |job: Job| {
+        let told = Arc::clone(&told);
+        async move {
+            let reason = job.cancelled().await;
+            let refused = job.progress(&99).await.is_err();
+            *told.lock().unwrap() = Some((reason, refused, job.lock_left()));
+            Ok::<_, JobError>("not to be believed")
+        }
+    };
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).start(handler).unwrap();
+    let mut events = worker.events();
+    f.until(&id, JobState::Active).await;
+    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    let reason = event(&mut events, |e| match e {
+        WorkerEvent::LockLost { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await;
+    assert_eq!(reason, LossReason::Taken);
+    wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
+    let seen = seen.lock().unwrap().clone().unwrap();
+    assert_eq!(seen, (CancelReason::LockLost(LossReason::Taken), true, Duration::ZERO));
+    let job = f.job(&id).await;
+    assert_eq!(job.state, Some(JobState::Active), "it is somebody else's now");
+    assert!(job.record.return_value.is_none() && job.record.progress.is_none());
+    assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), "somebody-else");
+}
+
+#[tokio::test]
+async fn a_handler_that_ignores_the_loss_is_dropped() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).start(gate.handler()).unwrap();
+    gate.started().await;
+    f.redis::<()>("DEL bull:mail:1:lock");
+    wait::until_async("the handler is gone", || async { worker.active().is_empty() }).await;
+    gate.open();
+    assert!(gate.ended.lock().unwrap().is_empty());
+    assert_eq!(f.state(&id).await, Some(JobState::Active), "left for the search for stalled jobs");
+}
+
+#[tokio::test]
+async fn trust_ends_without_an_answer_and_before_the_lock_does() {
+    let f = Fixture::start();
+    let seen = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&seen);
+    let handler = move |job: Job| {
+        let told = Arc::clone(&told);
+        async move {
+            let reason = job.cancelled().await;
+            *told.lock().unwrap() = Some(reason);
+            Ok::<_, JobError>("not to be believed")
+        }
+    };
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).start(handler).unwrap();
+    f.until(&id, JobState::Active).await;
+    // Or it would take the job again as soon as it has put it back.
+    worker.quiet();
+    f.server.freeze();
+    wait::until_async("the handler was told", || async { seen.lock().unwrap().is_some() }).await;
+    assert_eq!(*seen.lock().unwrap(), Some(CancelReason::LockLost(LossReason::Expired)));
+    f.server.thaw();
+    wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
+    let record = f.job(&id).await.record;
+    assert!(record.return_value.is_none() && record.finished_on.is_none(), "its result was not sent");
+    assert_eq!(record.attempts_made, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_runtime_loses_no_lock() {
+    let f = Fixture::start();
+    let handler = async |_: Job| {
+        // sleep: blocks every thread that the runtime has for three lock durations
+        std::thread::sleep(Duration::from_millis(2400));
+        Ok::<_, JobError>("kept")
+    };
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(f.queue.add("block", &n).await.unwrap());
+    }
+    let worker = short_lock(&f).concurrency(4).start(handler).unwrap();
+    let mut events = worker.events();
+    for id in &ids {
+        let job = f.until(id, JobState::Completed).await.record;
+        assert_eq!(job.attempts_started, 1, "job {id} ran once");
+    }
+    drop(worker);
+    while let Some(event) = events.next().await {
+        assert!(!matches!(event, WorkerEvent::LockLost { .. } | WorkerEvent::ResultRefused { .. }), "{event:?}");
+    }
+}

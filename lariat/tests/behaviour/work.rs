@@ -1,0 +1,329 @@
+//! Working: results, retries, limits of time, order.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
+use serde_json::json;
+
+use crate::fixture::{Fixture, Gate, SECOND, event};
+
+#[tokio::test]
+async fn a_result_is_stored() {
+    let f = Fixture::start();
+    let id = f.queue.add("double", &21).await.unwrap();
+    let handler = async |job: Job| -> Result<u32, JobError> { Ok(job.data::<u32>()? * 2) };
+    let worker = f.worker().name("w1").start(handler).unwrap();
+    let job = f.until(&id, JobState::Completed).await.record;
+    assert_eq!(job.return_value.unwrap().get(), "42");
+    assert_eq!((job.attempts_made, job.attempts_started), (1, 1));
+    assert_eq!(job.processed_by.as_deref(), Some("w1"));
+    assert!(job.finished_on >= job.processed_on);
+    assert_eq!(f.redis::<u32>("EXISTS bull:mail:1:lock"), 0);
+    worker.close(SECOND).await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_tried_again_after_its_backoff() {
+    let f = Fixture::start();
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let handler = move |job: Job| {
+        let tries = Arc::clone(&counted);
+        async move {
+            assert_eq!(job.attempt(), job.starts());
+            if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err(format!("no {}", job.attempt())) } else { Ok("yes") }
+        }
+    };
+    let worker = f.worker().start(handler).unwrap();
+    let mut events = worker.events();
+    let backoff = Backoff::fixed(Duration::from_millis(30));
+    let id = f.queue.add("x", &()).attempts(3).backoff(backoff).await.unwrap();
+    for n in 1..=2 {
+        let (reason, delay) = event(&mut events, |e| match e {
+            WorkerEvent::Retrying { reason, delay, .. } => Some((reason, delay)),
+            _ => None,
+        })
+        .await;
+        assert_eq!((reason, delay), (format!("no {n}"), Duration::from_millis(30)));
+    }
+    let job = f.until(&id, JobState::Completed).await.record;
+    assert_eq!((job.attempts_made, job.attempts_started), (3, 3));
+    assert_eq!(job.stacktrace, ["no 1", "no 2"]);
+}
+
+#[tokio::test]
+async fn attempts_run_out() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).attempts(2).await.unwrap();
+    let _worker = f.worker().start(async |_| Err::<(), _>("never")).unwrap();
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (2, Some("never")));
+}
+
+#[tokio::test]
+async fn failing_for_good_uses_no_further_attempt() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).attempts(9).await.unwrap();
+    let _worker = f.worker().start(async |_| Err::<(), _>(JobError::fail("no such user"))).unwrap();
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (1, Some("no such user")));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on() {
+    let f = Fixture::start();
+    let bad = f.queue.add("bad", &()).await.unwrap();
+    let good = f.queue.add("good", &()).await.unwrap();
+    let handler = async |job: Job| {
+        assert_ne!(job.name(), "bad", "this one panics");
+        Ok::<_, JobError>(())
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    let reason = f.until(&bad, JobState::Failed).await.record.failed_reason.unwrap();
+    assert!(reason.contains("panicked") && reason.contains("this one panics"), "{reason}");
+    f.until(&good, JobState::Completed).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_before_it_begins_is_caught_too() {
+    fn handler(job: Job) -> std::future::Ready<Result<(), JobError>> {
+        panic!("at once: {}", job.id())
+    }
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let _worker = f.worker().start(handler).unwrap();
+    assert!(f.until(&id, JobState::Failed).await.record.failed_reason.unwrap().contains("at once: 1"));
+}
+
+#[tokio::test]
+async fn a_timeout_is_a_failed_attempt() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).timeout(Duration::from_millis(50)).await.unwrap();
+    let seen = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&seen);
+    let handler = move |job: Job| {
+        let told = Arc::clone(&told);
+        async move {
+            *told.lock().unwrap() = Some(job.cancelled().await);
+            Ok::<_, JobError>("late, and not believed")
+        }
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!(job.failed_reason.as_deref(), Some("timed out after 50ms"));
+    assert_eq!(*seen.lock().unwrap(), Some(CancelReason::TimedOut));
+}
+
+#[tokio::test]
+async fn a_cancelled_job_fails_with_the_reason() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).attempts(5).await.unwrap();
+    let worker = f.worker().cancel_grace(Duration::from_millis(20)).start(gate.handler()).unwrap();
+    gate.started().await;
+    assert!(worker.cancel(&id, "the customer left"));
+    assert!(!worker.cancel(&id, "again"), "it was told before");
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!(job.failed_reason.as_deref(), Some("the customer left"));
+    assert!(gate.ended.lock().unwrap().is_empty(), "its future was dropped");
+}
+
+#[tokio::test]
+async fn progress_and_log_rows_are_kept() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let handler = async |job: Job| {
+        job.log("one").await?;
+        job.log_rows(vec!["two".into(), "three".into()]).await?;
+        job.progress(&json!({"done": 40})).await?;
+        Ok::<_, JobError>(())
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    let job = f.until(&id, JobState::Completed).await.record;
+    assert_eq!(job.progress.unwrap().get(), r#"{"done":40}"#);
+    assert_eq!(f.redis::<Vec<String>>("LRANGE bull:mail:1:logs 0 -1"), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn a_later_attempt_goes_on_from_updated_data() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &1).attempts(2).await.unwrap();
+    let handler = async |job: Job| {
+        let step: u32 = job.data()?;
+        job.update_data(&(step + 1)).await?;
+        if job.attempt() == 1 { Err(JobError::retry("half way")) } else { Ok(step) }
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    assert_eq!(f.until(&id, JobState::Completed).await.record.return_value.unwrap().get(), "2");
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_can_no_longer_report() {
+    let f = Fixture::start();
+    let kept = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&kept);
+    let id = f.queue.add("x", &()).await.unwrap();
+    let handler = move |job: Job| {
+        *keep.lock().unwrap() = Some(job);
+        async { Ok::<_, JobError>(()) }
+    };
+    let worker = f.worker().start(handler).unwrap();
+    f.until(&id, JobState::Completed).await;
+    worker.close(SECOND).await;
+    let job = kept.lock().unwrap().take().unwrap();
+    let error = job.progress(&1).await.unwrap_err();
+    assert!(error.to_string().contains("has ended"), "{error}");
+    assert!(f.job(&id).await.record.progress.is_none());
+}
+
+#[tokio::test]
+async fn delaying_and_putting_back_use_no_attempt() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let handler = async |job: Job| match job.starts() {
+        1 => Ok::<_, JobError>(Outcome::Delay(Duration::from_millis(20))),
+        2 => Ok(Outcome::PutBack),
+        _ => Outcome::done(&job.attempt()),
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    let job = f.until(&id, JobState::Completed).await.record;
+    assert_eq!((job.attempts_made, job.attempts_started), (1, 3));
+    assert_eq!(job.return_value.unwrap().get(), "1");
+}
+
+#[tokio::test]
+async fn waiting_for_children_that_are_not_there_runs_again_at_once() {
+    let f = Fixture::start();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let handler = move |_| {
+        let run = counted.fetch_add(1, Ordering::Relaxed);
+        async move { if run == 0 { Ok(Outcome::WaitForChildren) } else { Outcome::done("alone") } }
+    };
+    let _worker = f.worker().start(handler).unwrap();
+    let job = f.until(&id, JobState::Completed).await.record;
+    assert_eq!((job.attempts_started, runs.load(Ordering::Relaxed)), (1, 2), "the same start, run twice");
+}
+
+#[tokio::test]
+async fn order_is_arrival_then_priority_and_lifo_goes_first() {
+    let f = Fixture::start();
+    f.queue.add("low", &()).priority(9).await.unwrap();
+    f.queue.add("high", &()).priority(2).await.unwrap();
+    f.queue.add("first", &()).await.unwrap();
+    f.queue.add("second", &()).await.unwrap();
+    f.queue.add("front", &()).lifo().await.unwrap();
+    let gate = Gate::new();
+    gate.open();
+    let _worker = f.worker().start(gate.handler()).unwrap();
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        order.push(gate.started().await.name().to_owned());
+    }
+    assert_eq!(order, ["front", "first", "second", "high", "low"]);
+}
+
+#[tokio::test]
+async fn a_delayed_job_runs_when_it_is_due_and_not_before() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    gate.open();
+    let _worker = f.worker().start(gate.handler()).unwrap();
+    let id = f.queue.add("later", &()).delay(Duration::from_millis(300)).await.unwrap();
+    gate.started().await;
+    let job = f.until(&id, JobState::Completed).await.record;
+    let waited = job.processed_on.unwrap().since(job.timestamp);
+    assert!(waited >= Duration::from_millis(300), "ran after {waited:?}");
+}
+
+#[tokio::test]
+async fn as_many_run_at_a_time_as_were_asked_for() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    f.queue.add_bulk((0..7).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let worker = f.worker().concurrency(3).start(gate.handler()).unwrap();
+    for _ in 0..3 {
+        gate.started().await;
+    }
+    let overview = f.queue.overview().await.unwrap();
+    assert_eq!((overview.counts.active, overview.counts.waiting), (3, 4));
+    assert_eq!(worker.active().len(), 3);
+    worker.set_concurrency(5);
+    for _ in 0..2 {
+        gate.started().await;
+    }
+    assert_eq!(worker.active().len(), 5);
+    gate.open();
+    interop::wait::until_async("all done", || async { f.queue.overview().await.unwrap().counts.completed == 7 }).await;
+}
+
+#[tokio::test]
+async fn a_paused_queue_hands_out_nothing_until_resumed() {
+    let f = Fixture::start();
+    f.redis::<()>("HSET bull:mail:meta paused 1");
+    let gate = Gate::new();
+    gate.open();
+    let worker = f.worker().start(gate.handler()).unwrap();
+    let id = f.queue.add("x", &()).await.unwrap();
+    assert!(f.queue.overview().await.unwrap().paused);
+    interop::wait::until_async("the worker looks", || async { worker.is_idle() }).await;
+    assert_eq!(f.state(&id).await, Some(JobState::Waiting));
+    f.redis::<()>("HDEL bull:mail:meta paused");
+    f.redis::<()>("ZADD bull:mail:marker 0 0");
+    f.until(&id, JobState::Completed).await;
+}
+
+#[tokio::test]
+async fn a_quiet_worker_takes_nothing_and_goes_on_when_told() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let worker = f.worker().concurrency(2).start(gate.handler()).unwrap();
+    let running = f.queue.add("running", &()).await.unwrap();
+    gate.started().await;
+    worker.quiet();
+    assert!(worker.is_quiet());
+    let waiting = f.queue.add("waiting", &()).await.unwrap();
+    gate.open();
+    f.until(&running, JobState::Completed).await;
+    assert_eq!(f.state(&waiting).await, Some(JobState::Waiting));
+    worker.resume();
+    f.until(&waiting, JobState::Completed).await;
+}
+
+#[tokio::test]
+async fn ended_jobs_are_kept_as_asked() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    gate.open();
+    let worker = f.worker().remove_on_complete(Keep::last(2)).start(gate.handler()).unwrap();
+    let mut events = worker.events();
+    for n in 0..5 {
+        f.queue.add("n", &n).await.unwrap();
+    }
+    let gone = f.queue.add("gone", &()).remove_on_complete(Keep::NONE).await.unwrap();
+    for _ in 0..6 {
+        event(&mut events, |e| matches!(e, WorkerEvent::Completed { .. }).then_some(())).await;
+    }
+    assert_eq!(f.queue.overview().await.unwrap().counts.completed, 2);
+    assert!(f.queue.job(&gone).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_kept() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    gate.open();
+    f.queue.add_bulk((0..6).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let worker = f.worker().concurrency(6).rate_limit(2, Duration::from_millis(400)).start(gate.handler()).unwrap();
+    let mut starts = Vec::new();
+    for _ in 0..6 {
+        let job = gate.started().await;
+        starts.push(job.record().processed_on.unwrap().as_millis());
+    }
+    // Windows begin with their first start: the third start is the first of the second window.
+    assert!(starts[2] - starts[0] >= 390 && starts[4] - starts[2] >= 390, "{starts:?}");
+    worker.close(SECOND).await;
+}
