@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::job::{Backoff, BackoffKind, JobOptions};
 
+/// The longest wait in milliseconds, far beyond any due time that a store accepts: whoever schedules it caps it.
+const LONGEST: f64 = 4e15;
+
 /// What follows a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -51,8 +54,6 @@ pub(crate) fn delay(backoff: &Backoff, made: u32, chance: f64) -> Result<Duratio
     } else {
         full
     };
-    // Far beyond any due time that a store accepts; whoever schedules it caps it.
-    const LONGEST: f64 = 4e15;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 4e15 after the clamp")]
     let whole = ms.clamp(0.0, LONGEST) as u64;
     Ok(Duration::from_millis(whole))
