@@ -18,8 +18,9 @@ impl Line<'_> {
 
 /// Whether all of a file is tests or benchmarks, by its place or by its first attribute.
 pub(super) fn is_test_file(path: &str, text: &str) -> bool {
-    let place =
-        path.split('/').any(|part| matches!(part, "tests" | "benches" | "conformance" | "tests.rs" | "faulty.rs"));
+    let place = path
+        .split('/')
+        .any(|part| matches!(part, "tests" | "benches" | "conformance" | "agreement" | "tests.rs" | "faulty.rs"));
     place || text.lines().any(|line| line.trim() == "#![cfg(test)]")
 }
 
@@ -177,7 +178,9 @@ mod tests {
 
     #[test]
     fn some_files_are_tests_from_end_to_end() {
-        for path in ["lariat/tests/a.rs", "x/src/proxy/tests.rs", "lariat/src/store/conformance/add.rs"] {
+        for path in
+            ["lariat/tests/a.rs", "x/src/proxy/tests.rs", "lariat/src/store/conformance/add.rs", "a/agreement/b.rs"]
+        {
             assert!(lines(path, "a();")[0].test, "{path}");
         }
         assert!(lines("a.rs", "#![cfg(test)]\na();")[1].test);
