@@ -10,6 +10,8 @@ mod args;
 mod change;
 mod codec;
 mod connect;
+#[cfg(test)]
+mod cost;
 mod exchange;
 mod keys;
 mod locks;

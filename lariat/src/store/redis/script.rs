@@ -82,8 +82,9 @@ fn command<K: AsRef<[u8]>, A: AsRef<[u8]>>(verb: &str, script: &str, keys: &[K],
     command
 }
 
-/// Puts the steps that `source` includes (`--- @include name`, a line of its own) before it: dependencies first, each
-/// once. Errors: a step that is not in `steps`, steps that include each other in a circle, an include that is misspelt.
+/// Puts the steps that `source` includes (`--- @include name`, a line of its own) where they are included: dependencies
+/// first, each once. A step that is included inside a function is seen, and made anew, only there: a script makes all its
+/// functions at every call, so what is seldom needed is better made when it is. Errors: a step that is not in `steps`, steps that include each other in a circle, an include that is misspelt.
 fn compose<'a>(source: &'a str, steps: &'a [(&'a str, &'a str)]) -> Result<String, String> {
     let mut composition = Composition { steps, open: Vec::new(), done: Vec::new(), source: String::new() };
     composition.add(source)?;
@@ -100,12 +101,15 @@ struct Composition<'a> {
 
 impl<'a> Composition<'a> {
     fn add(&mut self, source: &'a str) -> Result<(), String> {
-        for line in source.lines().filter(|line| line.contains("@include")) {
-            let name = line.trim().strip_prefix("--- @include ");
-            self.include(name.ok_or_else(|| format!("not an include, for lack of three dashes: {line}"))?.trim())?;
+        for line in source.lines() {
+            if line.contains("@include") {
+                let name = line.trim().strip_prefix("--- @include ");
+                self.include(name.ok_or_else(|| format!("not an include, for lack of three dashes: {line}"))?.trim())?;
+            } else {
+                self.source.push_str(line);
+                self.source.push('\n');
+            }
         }
-        self.source.push_str(source.trim_end());
-        self.source.push('\n');
         Ok(())
     }
 
