@@ -88,7 +88,10 @@ fn a_store_that_is_lost_is_said_once_and_work_goes_on() {
 fn a_command_whose_lock_runs_out_is_ended_without_the_store() {
     let place = Place::new();
     let id = place.add(&["n"]);
-    let worker = place.work(&["--lock-duration", "1s"], "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
+    let worker = place.work(
+        &["--lock-duration", "1s", "--stalled-interval", "200ms"],
+        "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done",
+    );
     let pid = place.wait_for_line("pid");
     place.server.freeze();
     wait_until_gone(&pid);
