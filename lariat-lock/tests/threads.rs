@@ -53,6 +53,7 @@ fn no_lock_is_lost_while_every_runtime_thread_is_blocked() {
         let barrier = Arc::clone(&all_blocked);
         runtime.spawn(async move {
             barrier.wait();
+            // sleep: the thread is blocked for three lock durations
             thread::sleep(lock * 3);
             barrier.wait();
         });

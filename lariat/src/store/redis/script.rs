@@ -227,6 +227,7 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
                     flushes += 1;
+                    // sleep: lets calls through between two flushes
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 flushes
