@@ -171,7 +171,7 @@ impl World {
             }
             Step::Take => self.take(),
             Step::Answer(bits) => {
-                self.answer(|place| if bits >> place & 1 == 1 { Verdict::Extended } else { Verdict::Missing })
+                self.answer(|place| if bits >> place & 1 == 1 { Verdict::Extended } else { Verdict::Missing });
             }
             Step::Taken => self.answer(|_| Verdict::Taken),
             Step::Unknown => {
@@ -226,8 +226,12 @@ impl World {
     }
 
     fn take(&mut self) {
-        let due: Vec<_> =
-            self.table.claims().filter(|view| view.due.is_some_and(|due| due <= self.now)).map(number).collect();
+        let due: Vec<_> = self
+            .table
+            .claims()
+            .filter(|view| view.due.is_some_and(|due| due <= self.now))
+            .map(|view| number(&view))
+            .collect();
         let over = self.table.next_expiry().is_some_and(|end| end <= self.now);
         let Some(chunk) = self.table.take_due(self.now) else {
             assert!(due.is_empty() || over, "(f) due claims were not taken: {self:#?}");
@@ -311,7 +315,7 @@ impl World {
         let mut tracked = 0;
         for view in self.table.claims() {
             tracked += 1;
-            let number = number(view.clone());
+            let number = number(&view);
             let known = &self.claims[number];
             assert_eq!((known.fate, known.key), (Fate::Tracked, view.key), "{self:#?}");
             assert_eq!((known.settling, known.granted + WINDOW), (view.settling, view.trusted_until), "{self:#?}");
@@ -348,7 +352,7 @@ impl World {
             }
         }
         for view in self.table.claims() {
-            let number = i128::try_from(number(view.clone())).unwrap();
+            let number = i128::try_from(number(&view)).unwrap();
             shape.extend([number, maybe(view.due), i128::from(view.failures), i128::from(view.in_flight)]);
         }
         let mut chunk = |chunk: &Chunk| {
@@ -365,7 +369,7 @@ impl World {
     }
 }
 
-fn number(view: ClaimView<'_>) -> usize {
+fn number(view: &ClaimView<'_>) -> usize {
     view.claim.token.parse().unwrap()
 }
 

@@ -221,3 +221,14 @@ fn what_left_the_group_is_ended_too() {
     assert_eq!(pids.len(), 2);
     assert!(pids.iter().all(|pid| !runs(pid)), "{pids:?}");
 }
+
+#[test]
+fn a_job_of_a_scheduler_is_handed_back_and_the_worker_says_why_it_stops() {
+    let place = Place::new();
+    let id = place.add(&["n"]);
+    place.redis::<()>(&["HSET", &format!("bull:q:{id}"), "rjk", "nightly"]);
+    let mut worker = place.work(&[], "exit 0");
+    worker.ends_with(1);
+    assert!(worker.said().contains("nightly"), "{}", worker.said());
+    assert_eq!(place.job(&id)["state"], "waiting");
+}

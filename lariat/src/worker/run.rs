@@ -18,7 +18,7 @@ use super::store::{Answered, StoreCalls};
 use super::{Shared, Wish};
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{
-    DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
+    DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
 };
 use crate::time::Timestamp;
 
@@ -336,18 +336,17 @@ impl Engine {
         let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
         self.parts.shared.begin(Arc::clone(&lease));
         let at_once = match record {
-            Err(problem) => Transition::Fail {
-                failure: crate::store::exchange::Failure { stacktrace: vec![problem.clone()], reason: problem },
-                keep: self.parts.limits.remove_on_fail,
-                attempts: 1,
-            },
-            Ok(record) => match self.without_running(&record) {
-                Some(transition) => transition,
-                None => {
+            Err(problem) => {
+                let failure = Failure { stacktrace: vec![problem.clone()], reason: problem };
+                Transition::Fail { failure, keep: self.parts.limits.remove_on_fail, attempts: 1 }
+            }
+            Ok(record) => {
+                let Some(transition) = self.without_running(&record) else {
                     let job = Job::new(Arc::clone(&self.parts.queue), *record, lease_held(&lease));
                     return self.start(lease, job);
-                }
-            },
+                };
+                transition
+            }
         };
         // Should its trust be over already: the store judges, as it does with every outcome.
         lease.settle().ok();

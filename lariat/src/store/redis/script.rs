@@ -205,9 +205,9 @@ mod tests {
         }
         let calls = |command: &str| {
             let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
-            let line =
+            let of_command =
                 stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("").to_owned();
-            line.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
+            of_command.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
         };
         assert_eq!((calls("evalsha"), calls("eval")), (2, 1));
     }
@@ -227,7 +227,7 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
                     flushes += 1;
-                    // sleep: lets calls through between two flushes
+                    // sleep: the pace of the fault
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 flushes

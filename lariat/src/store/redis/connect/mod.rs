@@ -111,15 +111,10 @@ impl Link {
         Ok(error.cloned().map_or(Ok(value), Err))
     }
 
-    /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
-    /// those of [`Link::call`]; where one command is answered with an error, that is the error, and the others were
-    /// carried out nevertheless.
-    pub(super) async fn pipeline(&self, pipe: &Pipeline, deadline: Duration) -> Result<Vec<Value>, Error> {
-        self.replies(pipe, deadline).await?.into_iter().collect()
-    }
-
-    /// As [`Link::pipeline`], with an error of its own for each command.
-    pub(super) async fn replies(
+    /// Sends commands in one go; a value or an error for each, in order. They are not a transaction: one that is answered
+    /// with an error does not keep the others from being carried out. Kinds of errors and cancel safety are those of
+    /// [`Link::call`].
+    pub(super) async fn pipeline(
         &self,
         pipe: &Pipeline,
         deadline: Duration,
