@@ -1,2 +1,43 @@
-//! The `lariat` command.
-fn main() {}
+//! The `lariat` command: adds jobs, runs any program as a handler, looks into queues.
+//!
+//! `main` maps a result to an exit status and does nothing else. `args` says what may be typed, `output` how things are
+//! printed, `cmd` holds a file for each verb, `work` what it takes to run other people's programs.
+
+mod args;
+mod cmd;
+mod failure;
+mod opts;
+mod output;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    // Before anything else: the helper process must not read the environment's options.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == work::reaper::HELPER) {
+        return work::reaper::help();
+    }
+    let cli = args::Cli::parse();
+    match run(cli) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            output::say(&failure.to_string());
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(cli: args::Cli) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("cannot start: {e}")))?;
+    let status = runtime.block_on(cmd::run(cli));
+    // A read of stdin may still be blocking a thread; nothing that matters runs any more.
+    runtime.shutdown_background();
+    status
+}

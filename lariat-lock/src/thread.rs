@@ -45,3 +45,33 @@ async fn run(mut queue: UnboundedReceiver<Task>) {
         drop(tokio::spawn(task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_thread_is_shared_and_ends_with_its_last_user() {
+        for _ in 0..2 {
+            let (tell, told) = mpsc::channel();
+            let first = LockThread::shared().unwrap();
+            let second = LockThread::shared().unwrap();
+            for thread in [&first, &second] {
+                let tell = tell.clone();
+                assert!(thread.spawn(async move {
+                    tell.send(std::thread::current().id()).unwrap();
+                    std::future::pending::<()>().await;
+                }));
+            }
+            drop((first, tell));
+            let minute = Duration::from_secs(60);
+            assert_eq!(told.recv_timeout(minute).unwrap(), told.recv_timeout(minute).unwrap());
+            drop(second);
+            // The tasks never end, so only the end of their runtime can drop their senders.
+            assert_eq!(told.recv_timeout(minute), Err(mpsc::RecvTimeoutError::Disconnected));
+        }
+    }
+}

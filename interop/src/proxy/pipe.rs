@@ -37,6 +37,8 @@ pub(super) fn connect(number: usize, client: TcpStream, shared: &Arc<Shared>) ->
     std::thread::Builder::new().name("proxy replies".into()).spawn(move || {
         // Errors are the fault injection's daily bread: either side gone ends the connection.
         let _ = link.replies();
+        // A client that only waits learns from this that its server is gone; its own end then ends the other thread.
+        let _ = link.client.shutdown(Shutdown::Write);
         close(&link.server);
         let _ = requests.join();
         close(&link.client);

@@ -23,7 +23,12 @@ fn child_that_holds_its_jobs() {
             std::future::pending::<()>().await;
             Ok::<_, JobError>(())
         };
-        let worker = Worker::builder(&store, QUEUE).concurrency(20).lock_duration(SHORT * 2).start(handler).unwrap();
+        let worker = Worker::builder(&store, QUEUE)
+            .concurrency(20)
+            .lock_duration(SHORT * 2)
+            .stalled_interval(SHORT)
+            .start(handler)
+            .unwrap();
         worker.stopped().await;
     });
 }
@@ -86,7 +91,11 @@ async fn node_recovers_what_a_killed_worker_of_ours_held() {
 #[tokio::test]
 async fn we_recover_what_a_killed_node_held() {
     let mut s = Shared::start();
-    s.node_works(json!({"default": [{"hold": true}]}), json!({"concurrency": 3, "lockDuration": 800})).await;
+    s.node_works(
+        json!({"default": [{"hold": true}]}),
+        json!({"concurrency": 3, "lockDuration": 800, "stalledInterval": 500}),
+    )
+    .await;
     let ids = s.queue.add_bulk((0..3).map(|n| NewJob::new("n", &n))).await.unwrap();
     s.until_counted("active", 3).await;
     s.node.kill();
@@ -104,7 +113,7 @@ async fn we_recover_what_a_killed_node_held() {
 #[tokio::test]
 async fn a_frozen_node_that_comes_back_cannot_end_what_we_took_over() {
     let s = Shared::start();
-    s.node_works(json!({"default": [{"hold": true}]}), json!({"lockDuration": 800, "stalledInterval": 60000})).await;
+    s.node_works(json!({"default": [{"hold": true}]}), json!({"lockDuration": 800, "stalledInterval": 500})).await;
     let id = s.queue.add("x", &()).await.unwrap();
     s.until_counted("active", 1).await;
     s.node.freeze();

@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// A job to be added with [`Queue::add_bulk`]. Its setters never fail: everything is checked when it is added.
 #[derive(Debug)]
+#[must_use = "a job is added by Queue::add_bulk"]
 pub struct NewJob {
     name: String,
     data: Result<Box<RawValue>, serde_json::Error>,
@@ -46,6 +47,22 @@ impl NewJob {
     fn set_id(mut self, id: Arc<str>) -> NewJob {
         self.id = Some(id);
         self
+    }
+
+    /// Checks everything that does not need the store, as [`Queue::add_bulk`] will: for whoever wants to know which of
+    /// many jobs is bad before the first is sent.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.name.is_empty() {
+            return Err(Error::invalid("job name", "", "must not be empty"));
+        }
+        if let Some(id) = &self.id {
+            JobId::custom(Arc::clone(id))?;
+        }
+        if let Err(error) = &self.data {
+            let words = format!("the data cannot be written as JSON: {error}");
+            return Err(Error::new(ErrorKind::Data, words));
+        }
+        self.options.check(Timestamp::now())
     }
 
     /// Checks everything that does not need the store.
@@ -83,61 +100,51 @@ macro_rules! setters {
     ($($type:ty),*) => {$(
         impl $type {
             /// Runs the job no earlier than this much later.
-            #[must_use]
             pub fn delay(self, delay: Duration) -> Self {
                 self.set(|o| o.delay = delay)
             }
 
             /// 1 (most urgent) to 2,097,151; 0 is none: in order of arrival, before all prioritized jobs.
-            #[must_use]
             pub fn priority(self, priority: u32) -> Self {
                 self.set(|o| o.priority = priority)
             }
 
             /// How often the job may be tried; 1 unless set.
-            #[must_use]
             pub fn attempts(self, attempts: u32) -> Self {
                 self.set(|o| o.attempts = attempts)
             }
 
             /// How long to wait between attempts; not at all unless set.
-            #[must_use]
             pub fn backoff(self, backoff: Backoff) -> Self {
                 self.set(|o| o.backoff = Some(backoff))
             }
 
             /// In front of the waiting jobs rather than behind them.
-            #[must_use]
             pub fn lifo(self) -> Self {
                 self.set(|o| o.lifo = true)
             }
 
             /// An id of your own ([`JobId::custom`] has the rules). Adding an id that exists adds nothing, and returns it.
-            #[must_use]
             pub fn id(self, id: impl Into<Arc<str>>) -> Self {
                 self.set_id(id.into())
             }
 
             /// How long one attempt may take; then it is stopped, and counts as failed.
-            #[must_use]
             pub fn timeout(self, timeout: Duration) -> Self {
                 self.set(|o| o.timeout = Some(timeout))
             }
 
             /// Which completed jobs are kept; all unless set.
-            #[must_use]
             pub fn remove_on_complete(self, keep: Keep) -> Self {
                 self.set(|o| o.remove_on_complete = Some(keep))
             }
 
             /// Which failed jobs are kept; all unless set.
-            #[must_use]
             pub fn remove_on_fail(self, keep: Keep) -> Self {
                 self.set(|o| o.remove_on_fail = Some(keep))
             }
 
             /// Replaces all options at once.
-            #[must_use]
             pub fn options(self, options: JobOptions) -> Self {
                 self.set(|o| *o = options)
             }

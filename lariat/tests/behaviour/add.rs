@@ -14,7 +14,7 @@ async fn a_job_is_stored_as_given() {
     let before = Timestamp::now();
     let id = f
         .queue
-        .add("welcome", &json!({"to": "ada", "n": 1}))
+        .add("welcome", &json!({"n": 1, "to": "ada"}))
         .attempts(3)
         .backoff(Backoff::exponential(Duration::from_millis(250)).jitter(0.5))
         .remove_on_complete(Keep::last(10))
@@ -25,7 +25,7 @@ async fn a_job_is_stored_as_given() {
     let job = f.job(&id).await;
     assert_eq!(job.state, Some(JobState::Waiting));
     let record = job.record;
-    assert_eq!((record.name.as_str(), record.data.get()), ("welcome", r#"{"to":"ada","n":1}"#));
+    assert_eq!((record.name.as_str(), record.data.get()), ("welcome", r#"{"n":1,"to":"ada"}"#));
     assert_eq!(record.options.attempts, 3);
     let backoff = record.options.backoff.unwrap();
     assert_eq!(

@@ -87,7 +87,8 @@ async fn a_marker_popped_by_a_closing_worker_is_given_back() {
     let f = Fixture::start();
     for _ in 0..20 {
         let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
-        wait::until("the worker waits", || f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin"));
+        let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
+        wait::until_async("the worker waits", waits).await;
         // The marker goes to the waiting worker, which is closed before it can use it.
         let (id, closed) = tokio::join!(f.queue.add("x", &()), worker.close(SECOND));
         assert_eq!(closed.unsettled, 0);

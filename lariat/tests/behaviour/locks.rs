@@ -21,8 +21,8 @@ async fn a_long_job_keeps_its_lock() {
     gate.started().await;
     // Only renewals can have put off the lock's end so far.
     let token: String = f.redis("GET bull:mail:1:lock");
-    let began = std::time::Instant::now();
-    wait::until("three lock durations have passed", || began.elapsed() > Duration::from_millis(2400));
+    // sleep: three lock durations have to pass
+    tokio::time::sleep(Duration::from_millis(2400)).await;
     assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), token);
     assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
     gate.open();
@@ -93,17 +93,16 @@ async fn trust_ends_without_an_answer_and_before_the_lock_does() {
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = short_lock(&f).start(handler).unwrap();
     f.until(&id, JobState::Active).await;
+    // Or it would take the job again as soon as it has put it back.
+    worker.quiet();
     f.server.freeze();
-    wait::until("the handler was told", || seen.lock().unwrap().is_some());
-    f.server.thaw();
+    wait::until_async("the handler was told", || async { seen.lock().unwrap().is_some() }).await;
     assert_eq!(*seen.lock().unwrap(), Some(CancelReason::LockLost(LossReason::Expired)));
-    // Put back with its token: run again at once when the lock still stood, else once it is found stalled.
-    wait::until_async("the slot was free for a time", || async {
-        worker.events();
-        f.job(&id).await.record.return_value.is_none()
-    })
-    .await;
-    assert!(f.job(&id).await.record.return_value.is_none());
+    f.server.thaw();
+    wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
+    let record = f.job(&id).await.record;
+    assert!(record.return_value.is_none() && record.finished_on.is_none(), "its result was not sent");
+    assert_eq!(record.attempts_made, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,4 +127,24 @@ async fn a_blocked_runtime_loses_no_lock() {
     while let Some(event) = events.next().await {
         assert!(!matches!(event, WorkerEvent::LockLost { .. } | WorkerEvent::ResultRefused { .. }), "{event:?}");
     }
+}
+
+/// The manager alone, on locks that somebody else's worker loop has taken.
+#[tokio::test]
+async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue() {
+    let f = Fixture::start();
+    f.redis::<()>("SET bull:mail:7:lock my-token PX 1000");
+    f.redis::<()>("SADD bull:mail:stalled 7");
+    let locks = lariat_lock::LockManager::builder(f.store.locks("mail").unwrap())
+        .lock_duration(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let guard = locks.track_job("7", "my-token", lariat_lock::Instant::now()).unwrap();
+    // sleep: two lock durations have to pass
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(f.redis::<String>("GET bull:mail:7:lock"), "my-token");
+    assert_eq!(f.redis::<u32>("SISMEMBER bull:mail:stalled 7"), 0, "a renewed lock is no suspect");
+    f.redis::<()>("DEL bull:mail:7:lock");
+    assert_eq!(guard.lost().await, LossReason::Missing);
+    locks.stop(Duration::ZERO).await;
 }

@@ -37,7 +37,7 @@ impl Script {
         }
     }
 
-    fn new(source: String) -> Script {
+    pub(super) fn new(source: String) -> Script {
         // The client's own script type is used for its SHA-1 only: it would load and repeat without a deadline.
         Script { sha: redis::Script::new(&source).get_hash().to_owned(), source }
     }
@@ -209,9 +209,9 @@ mod tests {
         }
         let calls = |command: &str| {
             let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
-            let line =
+            let of_command =
                 stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("").to_owned();
-            line.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
+            of_command.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
         };
         assert_eq!((calls("evalsha"), calls("eval")), (2, 1));
     }
@@ -231,6 +231,7 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
                     flushes += 1;
+                    // sleep: the pace of the fault
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 flushes

@@ -159,6 +159,11 @@ pub(super) fn still_dialling(address: &Address) -> Error {
     Error::new(ErrorKind::Unreachable, format!("no connection to Redis at {address} yet: it is being made"))
 }
 
+/// Nothing was sent.
+pub(super) fn no_time_left(address: &Address) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("no time was left to ask Redis at {address}"))
+}
+
 pub(super) fn lost(address: &Address, error: RedisError) -> Error {
     Error::new(
         ErrorKind::Unknown,
@@ -169,4 +174,119 @@ pub(super) fn lost(address: &Address, error: RedisError) -> Error {
 
 pub(super) fn timed_out(address: &Address) -> Error {
     Error::new(ErrorKind::Unknown, format!("Redis at {address} did not answer in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::url;
+
+    fn reply(line: &str) -> ServerError {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        error_in(&value).unwrap().clone()
+    }
+
+    fn address() -> Address {
+        url::parse("redis://ann:hunter2@h").unwrap()
+    }
+
+    /// As each server words it: (the reply, what it means, whether it costs the connection).
+    #[test]
+    fn every_reply_has_its_meaning() {
+        use ErrorKind::{Denied, Store, Unreachable};
+        for (line, kind, wrong) in [
+            ("LOADING Redis is loading the dataset in memory", Unreachable, true),
+            ("READONLY You can't write against a read only replica.", Unreachable, true),
+            (
+                "READONLY You can't write against a read only replica. script: 6d0, on @user_script:1.",
+                Unreachable,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+                Unreachable,
+                true,
+            ),
+            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Unreachable, true),
+            ("MOVED 3999 127.0.0.1:6381", Unreachable, true),
+            ("ASK 3999 127.0.0.1:6381", Unreachable, true),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Unreachable, true),
+            ("CLUSTERDOWN Hash slot not served", Unreachable, true),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                Unreachable,
+                false,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", Unreachable, false),
+            ("NOAUTH Authentication required.", Denied, false),
+            ("WRONGPASS invalid username-password pair or user is disabled.", Denied, false),
+            ("NOPERM this user has no permissions to run the 'evalsha' command", Denied, false),
+            ("NOPERM User ann has no permissions to access one of the keys used as arguments", Denied, false),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 6d0, on @user_script:1.",
+                Denied,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -NOPERM The user executing the script can't run this command or subcommand",
+                Denied,
+                false,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Store, false),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.",
+                Store,
+                false,
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+                Store,
+                false,
+            ),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", Store, false),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Store, false),
+            ("ERR unknown command 'EVALSHA'", Store, false),
+            (
+                "ERR Error running script (call to f_6d0): @user_script:1: user_script:1: NOPERMISSION is a word",
+                Store,
+                false,
+            ),
+        ] {
+            let reply = reply(line);
+            let error = judge(&reply, &address());
+            assert_eq!((error.kind(), wrong_server(&reply)), (kind, wrong), "{line}: {error}");
+            assert!(error.to_string().contains("redis://h:6379/0"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let error = judge(&reply(&format!("ERR {}", "ü".repeat(10_000))), &address());
+        assert!(error.to_string().chars().count() < MOST_WORDS + 100);
+        assert!(error.to_string().ends_with("ü…"));
+    }
+
+    #[test]
+    fn a_login_is_never_repeated() {
+        for line in [
+            "ERR unknown command 'AUTH', with args beginning with: 'hunter2'",
+            "ERR wrong number of arguments for 'auth' command hunter2",
+            "MINE hunter2",
+        ] {
+            let error = login(&address(), &reply(line));
+            assert_eq!(error.kind(), ErrorKind::Denied);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_however_deep_and_in_every_shape() {
+        for text in ["*2\r\n:1\r\n*1\r\n-ERR x\r\n", "%1\r\n+a\r\n-ERR x\r\n", "~1\r\n-ERR x\r\n", "-ERR x\r\n"] {
+            let value = redis::parse_redis_value(text.as_bytes()).unwrap();
+            assert!(error_in(&value).is_some(), "{text:?}");
+        }
+        let value = redis::parse_redis_value(b"*2\r\n:1\r\n%1\r\n+a\r\n$-1\r\n").unwrap();
+        assert!(error_in(&value).is_none());
+    }
 }

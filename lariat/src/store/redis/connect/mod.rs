@@ -4,19 +4,24 @@
 //! connection. It never sends anything twice: a call is sent at most once and its failure says whether it may have been
 //! carried out. Repeating is the caller's business, for only the caller knows whether that is safe.
 //!
-//! - [`dial`] makes one connection; [`supervise`] decides when to make the next; [`fault`] says what a failure means.
+//! - [`dial`] makes one connection; [`supervise`] decides when to make the next; [`fault`] says what a failure means;
+//!   [`pulse`] is the one timer of all calls that wait.
 //!
 //! What may not be in this folder: anything that knows a key, a script or a queue.
 
+use std::future::ready;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisError, ServerError, Value};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 mod dial;
 mod fault;
+mod pulse;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -100,43 +105,27 @@ impl Link {
     /// reply is to be given to [`Link::judge`] otherwise.
     pub(super) async fn ask(&self, cmd: &Cmd, until: Instant) -> Result<Result<Value, ServerError>, Error> {
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                let error = fault::error_in(&value);
-                self.answered(&connection, error);
-                Ok(error.cloned().map_or(Ok(value), Err))
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        Ok(error.cloned().map_or(Ok(value), Err))
     }
 
-    /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
-    /// those of [`Link::call`]; where one command is answered with an error, that is the error, and the others were
-    /// carried out nevertheless.
-    pub(super) async fn pipeline(&self, pipe: &Pipeline, deadline: Duration) -> Result<Vec<Value>, Error> {
-        self.replies(pipe, deadline).await?.into_iter().collect()
-    }
-
-    /// As [`Link::pipeline`], with an error of its own for each command.
-    pub(super) async fn replies(
+    /// Sends commands in one go; a value or an error for each, in order. They are not a transaction: one that is answered
+    /// with an error does not keep the others from being carried out. Kinds of errors and cancel safety are those of
+    /// [`Link::call`].
+    pub(super) async fn pipeline(
         &self,
         pipe: &Pipeline,
         deadline: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
         let until = Instant::now() + deadline;
         let connection = self.connected(until).await?;
-        let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_commands(pipe, 0, pipe.len())).await {
-            Ok(Ok(values)) => {
-                self.answered(&connection, values.iter().find_map(fault::error_in));
-                let judged = |value| fault::error_in(&value).map(|reply| self.judge(reply)).map_or(Ok(value), Err);
-                Ok(values.into_iter().map(judged).collect())
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
-        }
+        let mut wire = connection.wire();
+        let values = self.answer(&connection, wire.send_packed_commands(pipe, 0, pipe.len()), until).await?;
+        self.heard(&connection, values.iter().find_map(fault::error_in));
+        let judged = |value| fault::error_in(&value).map(|reply| self.judge(reply)).map_or(Ok(value), Err);
+        Ok(values.into_iter().map(judged).collect())
     }
 
     /// Sends a command that blocks in the server for at most `longest`. One at a time; a second waits for the first, so
@@ -152,17 +141,51 @@ impl Link {
         };
         let connection = self.connected(until).await?;
         let mut held = Held { link: self, connection: &connection, answered: false };
+        let value = self.answer(&connection, connection.wire().send_packed_command(cmd), until).await?;
+        held.answered = true;
+        let error = fault::error_in(&value);
+        self.heard(&connection, error);
+        error.map(|reply| self.judge(reply)).map_or(Ok(value), Err)
+    }
+
+    /// Waits for what was sent, until the deadline or the connection's end.
+    async fn answer<T>(
+        &self,
+        connection: &Connection,
+        reply: impl Future<Output = Result<T, RedisError>>,
+        until: Instant,
+    ) -> Result<T, Error> {
         let sent = Instant::now();
-        match timeout_at(until, connection.wire().send_packed_command(cmd)).await {
-            Ok(Ok(value)) => {
-                held.answered = true;
-                let error = fault::error_in(&value);
-                self.answered(&connection, error);
-                error.map(|reply| self.judge(reply)).map_or(Ok(value), Err)
-            }
-            Ok(Err(error)) => Err(self.lost(&connection, error)),
-            Err(_) => Err(self.timed_out(&connection, sent)),
+        if sent >= until {
+            return Err(fault::no_time_left(self.0.resolver.server()));
         }
+        // Locks and short deadlines do not wait for a beat; and a call that blocks for seconds is no reason to beat.
+        let precise = self.0.purpose != Purpose::Commands || until - sent < pulse::BEAT * 8;
+        let call = (!precise).then(|| connection.pulse().call());
+        let mut reply = pin!(reply);
+        loop {
+            let mut stirred = pin!(connection.pulse().stirred());
+            stirred.as_mut().enable();
+            if let Some(call) = &call {
+                call.keep_beating();
+            }
+            let ended = connection.has_ended();
+            tokio::select! {
+                biased;
+                value = reply.as_mut() => return value.map_err(|error| self.lost(connection, error)),
+                // A command that is put into the connection's channel in the moment in which the other end goes is
+                // neither sent nor given back: the client library would wait for its answer for ever.
+                () = ready(()), if ended => {
+                    return Err(self.lost(connection, io::Error::from(io::ErrorKind::BrokenPipe).into()));
+                }
+                () = stirred => {}
+                () = sleep_until(until), if precise => {}
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Err(self.timed_out(connection, sent))
     }
 
     /// A connection, made now if there is none.
@@ -209,7 +232,7 @@ impl Link {
 
     /// An answer came. A server that says that it is the wrong one, or not ready, is given up: the right one may be
     /// elsewhere. One that says so to every new connection is left alone for longer and longer.
-    fn answered(&self, connection: &Connection, error: Option<&ServerError>) {
+    fn heard(&self, connection: &Connection, error: Option<&ServerError>) {
         match error.filter(|reply| fault::wrong_server(reply)) {
             Some(reply) => self.0.give_up_on(connection, &self.judge(reply)),
             None => connection.heard(),

@@ -87,5 +87,7 @@ if delay_wanted then
 end
 
 local verdict = all_accepted and n or verdicts
-call('SET', lane, number .. pack(verdict, problems, first_token, taken), 'PX', lock_life)
+-- Kept for five minutes at least: a caller that was stopped for longer than its locks last (a blocked runtime, a
+-- suspended machine) still learns what became of its call.
+call('SET', lane, number .. pack(verdict, problems, first_token, taken), 'PX', math.max(tonumber(lock_life), 300000))
 return pack('new', verdict, problems, hint, value, #taken) .. table.concat(answers)

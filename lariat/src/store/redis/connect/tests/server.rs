@@ -1,39 +1,14 @@
-//! A link against a real server: what it does when the server dies, freezes, refuses, or forgets.
+//! What a link does when its server dies, freezes, refuses, or is the wrong one.
 
 use interop::redis::RedisServer;
 use interop::wait;
 use redis::cmd;
-use std::future::Future;
 
-use super::*;
+use super::super::*;
+use super::{LONG, commands, link, run, until_ok};
 use crate::store::url;
 
-/// Longer than any healthy call takes on a slow machine.
-const LONG: Duration = Duration::from_secs(30);
-
-fn link(url: &str, purpose: Purpose) -> Link {
-    Link::new(url::parse(url).unwrap(), purpose, None)
-}
-
-fn commands(server: &RedisServer) -> Link {
-    link(&server.url(), Purpose::Commands)
-}
-
-/// Repeats a call, as callers do, until it succeeds; the errors on the way are its answer too.
-async fn until_ok<F: Future<Output = Result<Value, Error>>>(mut call: impl FnMut() -> F) -> (Value, Vec<Error>) {
-    let give_up = Instant::now() + wait::DEADLINE;
-    let mut errors = Vec::new();
-    loop {
-        match call().await {
-            Ok(value) => return (value, errors),
-            Err(error) => errors.push(error),
-        }
-        assert!(Instant::now() < give_up, "never succeeded: {:?}", errors.last());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn clients(server: &RedisServer, of: &str) -> Vec<String> {
+fn clients(server: &RedisServer, of: &str) -> Vec<String> {
     let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.connection()).unwrap();
     list.lines().filter(|line| line.contains(of)).map(str::to_owned).collect()
 }
@@ -50,7 +25,7 @@ async fn many_callers_make_one_connection() {
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(clients(&server, "name=a-name").await.len(), 1);
+    assert_eq!(clients(&server, "name=a-name").len(), 1);
     // A name that the server refuses (it has blanks) is no obstacle.
     assert_eq!(link.call(cmd("GET").arg("n"), LONG).await.unwrap(), Value::BulkString(b"50".to_vec()));
 }
@@ -171,9 +146,9 @@ async fn a_wait_ends_by_itself_and_keeps_its_connection() {
     let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
     let pop = cmd("BZPOPMIN").arg("marker").arg(0.01).to_owned();
     assert_eq!(link.block(&pop, Duration::from_millis(10)).await.unwrap(), Value::Nil);
-    let first = clients(&server, "name=waits").await;
+    let first = clients(&server, "name=waits");
     assert_eq!(link.block(&pop, Duration::from_millis(10)).await.unwrap(), Value::Nil);
-    let second = clients(&server, "name=waits").await;
+    let second = clients(&server, "name=waits");
     let id = |lines: &[String]| lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(id(&first).len(), 1);
     assert_eq!(id(&first), id(&second));
@@ -196,15 +171,6 @@ async fn a_wait_in_a_frozen_server_ends_at_its_deadline_with_its_connection() {
     redis::cmd("ZADD").arg("marker").arg(0).arg("0").exec(&mut server.connection()).unwrap();
     let (value, _) = until_ok(|| async { link.block(&pop, LONG).await }).await;
     assert!(matches!(value, Value::Array(_)), "{value:?}");
-}
-
-fn run(connection: &mut redis::Connection, line: &str) {
-    let mut words = line.split(' ');
-    let mut command = cmd(words.next().unwrap());
-    words.for_each(|word| {
-        command.arg(word);
-    });
-    command.exec(connection).unwrap();
 }
 
 #[tokio::test]
@@ -410,13 +376,60 @@ fn a_link_outlives_the_runtime_that_connected_it() {
 }
 
 #[tokio::test]
-async fn a_pipeline_gives_a_value_for_each_or_the_first_error() {
+async fn a_pipeline_gives_a_value_or_an_error_for_each() {
     let server = RedisServer::start();
     let link = commands(&server);
     let mut pipe = Pipeline::new();
     pipe.cmd("SET").arg("k").arg("1");
-    pipe.cmd("INCR").arg("k");
-    assert_eq!(link.pipeline(&pipe, LONG).await.unwrap(), [Value::Okay, Value::Int(2)]);
     pipe.cmd("LPUSH").arg("k").arg("x");
-    assert_eq!(link.pipeline(&pipe, LONG).await.unwrap_err().kind(), ErrorKind::Store);
+    pipe.cmd("INCR").arg("k");
+    let replies = link.pipeline(&pipe, LONG).await.unwrap();
+    let [Ok(Value::Okay), Err(error), Ok(Value::Int(2))] = &replies[..] else { panic!("{replies:?}") };
+    assert_eq!(error.kind(), ErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_loading_server_is_unreachable_until_it_has_loaded() {
+    let mut server = RedisServer::builder()
+        .option("--key-load-delay", "500")
+        .option("--loading-process-events-interval-bytes", "1024")
+        .start();
+    let link = commands(&server);
+    let fill = "for i = 1, 4000 do redis.call('SET', i, i) end return 1";
+    link.call(cmd("EVAL").arg(fill).arg(0), LONG).await.unwrap();
+    link.call(&cmd("SAVE"), LONG).await.unwrap();
+    server.kill();
+    let starting = std::thread::spawn(move || {
+        server.restart();
+        server
+    });
+    let get = cmd("GET").arg("4000").to_owned();
+    let (value, errors) = until_ok(|| async { link.call(&get, LONG).await }).await;
+    assert_eq!(value, Value::BulkString(b"4000".to_vec()));
+    assert!(errors.iter().any(|error| error.to_string().contains("still loading its data")), "{errors:?}");
+    assert!(errors.iter().all(Error::is_unreachable), "{errors:?}");
+    drop(starting.join());
+}
+
+#[tokio::test]
+async fn a_replica_without_its_master_is_unreachable() {
+    let server = RedisServer::start();
+    let link = commands(&server);
+    link.call(&cmd("PING"), LONG).await.unwrap();
+    let nobody = RedisServer::start().port();
+    run(&mut server.connection(), "CONFIG SET replica-serve-stale-data no");
+    run(&mut server.connection(), &format!("REPLICAOF 127.0.0.1 {nobody}"));
+    let (kinds, words) = errors_of(&link, cmd("GET").arg("k")).await;
+    assert!(kinds.iter().all(|kind| *kind == ErrorKind::Unreachable), "{kinds:?}");
+    assert!(words.contains("has lost its master"), "{words}");
+    run(&mut server.connection(), "REPLICAOF NO ONE");
+    until_ok(|| async { link.call(&cmd("PING"), LONG).await }).await;
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_unreachable_and_says_so() {
+    let server = RedisServer::builder().option("--cluster-enabled", "yes").start();
+    let error = commands(&server).call(cmd("INCR").arg("n"), LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().contains("a node of a cluster, which is not built yet: CLUSTERDOWN"), "{error}");
 }

@@ -1,0 +1,42 @@
+//! A file for each verb. What may not be in this folder: how arguments are read, or how a command is run.
+
+mod add;
+mod job;
+mod lines;
+mod queue;
+
+use lariat::{Prefix, Store};
+
+use crate::args::{Cli, JobVerb, QueueVerb, StoreArgs, Verb};
+use crate::failure::Failure;
+
+/// The store that is used when none is named.
+pub(crate) const DEFAULT_STORE: &str = "sqlite:lariat.db";
+
+/// Carries out what was typed; the answer is the exit status.
+pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
+    let store = &cli.store;
+    match cli.verb {
+        Verb::Add(args) => add::run(store, args).await,
+        Verb::Work(args) => crate::work::run(store, args).await,
+        Verb::Job(JobVerb::Get(args)) => job::get(store, &args).await,
+        Verb::Queue(QueueVerb::Stats(args)) => queue::stats(store, &args).await,
+    }
+}
+
+/// The store that was named, without any I/O.
+pub(crate) fn open(args: &StoreArgs) -> Result<Store, Failure> {
+    let prefix = Prefix::new(args.prefix.as_str())?;
+    match named(args) {
+        Some(url) => Ok(Store::open(url)?.with_prefix(prefix)),
+        None => Store::open(DEFAULT_STORE).map(|store| store.with_prefix(prefix)).map_err(|error| {
+            let words = format!("no store is named, and the default, {DEFAULT_STORE}, cannot be used: ");
+            Failure::from(error).before(&words).after("; name it with --store URL or LARIAT_STORE")
+        }),
+    }
+}
+
+/// The URL that was given. A variable that is set to nothing names no store.
+pub(crate) fn named(args: &StoreArgs) -> Option<&str> {
+    args.store.as_deref().filter(|url| !url.is_empty())
+}

@@ -1,0 +1,221 @@
+use std::io::Read;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::kit::{Place, lariat, run};
+
+fn opts(place: &Place, id: &str) -> Value {
+    place.job(id)["opts"].clone()
+}
+
+#[test]
+fn prints_the_id() {
+    let place = Place::new();
+    assert_eq!(place.run(&["add", "q", "n"]).done(), "1\n");
+    assert_eq!(place.run(&["add", "q", "n", "[1, 2]", "--json"]).done(), "{\"id\":\"2\"}\n");
+    let data: Vec<String> =
+        ["1", "2"].iter().map(|id| place.redis(&["HGET", &format!("bull:q:{id}"), "data"])).collect();
+    assert_eq!(data, ["{}", "[1, 2]"]);
+}
+
+#[test]
+fn options_arrive_as_bullmq_names_them() {
+    let place = Place::new();
+    let id = place.add(&[
+        "n",
+        "{}",
+        "--id",
+        "invoice-7",
+        "--delay",
+        "1h",
+        "--priority",
+        "5",
+        "--attempts",
+        "3",
+        "--backoff",
+        "exponential:1s:0.5",
+        "--remove-on-complete",
+        "true",
+        "--remove-on-fail",
+        "100",
+        "--lifo",
+    ]);
+    assert_eq!(id, "invoice-7");
+    let stored: String = place.redis(&["HGET", "bull:q:invoice-7", "opts"]);
+    let stored: Value = serde_json::from_str(&stored).unwrap();
+    let expected = json!({
+        "jobId": "invoice-7", "delay": 3_600_000, "priority": 5, "attempts": 3, "lifo": true,
+        "backoff": {"type": "exponential", "delay": 1000, "jitter": 0.5}, "removeOnComplete": true, "removeOnFail": 100,
+    });
+    assert_eq!(opts(&place, &id), expected);
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&stored[name], value, "{name}");
+    }
+    assert_eq!(place.job(&id)["state"], "delayed");
+}
+
+#[test]
+fn an_id_that_exists_adds_nothing() {
+    let place = Place::new();
+    place.add(&["first", "--id", "x"]);
+    assert_eq!(place.add(&["second", "--id", "x"]), "x");
+    assert_eq!(place.job("x")["name"], "first");
+}
+
+#[test]
+fn the_prefix_is_the_first_part_of_each_key() {
+    let place = Place::new();
+    place.add(&["n", "--prefix", "other"]);
+    let mut by_environment = place.lariat(&["add", "q", "n"]);
+    by_environment.env("LARIAT_PREFIX", "third");
+    run(by_environment, "").done();
+    assert_eq!(place.redis::<u8>(&["EXISTS", "other:q:1", "third:q:1", "bull:q:1"]), 2);
+}
+
+#[test]
+fn bad_input_is_named_with_its_rule_and_nothing_is_sent() {
+    let place = Place::new();
+    for (args, words) in [
+        (&["add", "a:b", "n"][..], &["queue name", "a:b", "must not contain ':'"][..]),
+        (&["add", "q", ""], &["job name", "must not be empty"]),
+        (&["add", "q", "n", "{oops"], &["JSON", "{oops", "valid JSON"]),
+        (&["add", "q", "n", "--id", "17"], &["job id", "17", "whole number"]),
+        (&["add", "q", "n", "--priority", "2097152"], &["priority", "2097152", "0 to 2097151"]),
+        (&["add", "q", "n", "--priority", "-1"], &["--priority", "-1"]),
+        (&["add", "q", "n", "--delay", "20000days"], &["delay", "September 2039"]),
+        (&["add", "q", "n", "--delay", "5"], &["--delay", "'5'", "500ms"]),
+        (&["add", "q", "n", "--delay", "-5s"], &["--delay", "-5s"]),
+        (&["add", "q", "n", "--attempts", "many"], &["--attempts", "many"]),
+        (&["add", "q", "n", "--backoff", "linear:1s"], &["--backoff", "linear:1s", "exponential:D"]),
+        (&["add", "q", "n", "--backoff", "fixed:1s:1.5"], &["--backoff", "between 0 and 1"]),
+        (&["add", "q", "n", "--remove-on-fail", "some"], &["--remove-on-fail", "some"]),
+        (&["add", "q", "n", "--prefix", "lariat"], &["prefix", "lariat"]),
+        (&["add", "q"], &["<NAME>"]),
+        (&["add", "q", "--stdin", "n"], &["--stdin"]),
+    ] {
+        place.run(args).failed_with(2, words);
+    }
+    assert_eq!(place.redis::<u64>(&["DBSIZE"]), 0);
+}
+
+#[test]
+fn a_store_that_is_not_built_says_what_to_pass() {
+    let mut default = lariat();
+    default.args(["add", "q", "n"]);
+    run(default, "").failed_with(2, &["sqlite:lariat.db", "redis://", "--store", "LARIAT_STORE"]);
+    for (url, words) in [
+        ("sqlite:x.db", "redis://"),
+        ("rediss://host", "TLS"),
+        ("redis+sentinel://h:1/m", "Sentinel"),
+        ("redis+cluster://h:1", "Cluster"),
+        ("http://h", "is not a store"),
+    ] {
+        let mut command = lariat();
+        command.args(["add", "q", "n", "--store", url]);
+        run(command, "").failed_with(2, &[words]);
+    }
+}
+
+#[test]
+fn a_store_that_is_not_there_is_given_up_in_time() {
+    let mut place = Place::new();
+    place.server.kill();
+    place.run(&["add", "q", "n", "--wait", "200ms"]).failed_with(4, &["127.0.0.1"]);
+    run(place.lariat(&["add", "q", "--stdin", "--wait", "200ms"]), "{\"name\":\"n\"}\n").failed_with(4, &["line 1"]);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_given_up_in_time() {
+    let place = Place::new();
+    place.server.freeze();
+    let ran = place.run(&["add", "q", "n", "--wait", "200ms"]);
+    place.server.thaw();
+    ran.failed_with(4, &[]);
+}
+
+#[test]
+fn add_waits_for_a_store_that_comes_back() {
+    let mut place = Place::new();
+    place.server.kill();
+    let mut command = place.lariat(&["add", "q", "n", "--wait", "60s"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    place.server.restart();
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!((child.wait().unwrap().code(), out.as_str()), (Some(0), "1\n"));
+}
+
+#[test]
+fn a_wrong_password_is_said_without_the_password() {
+    let place = Place::new();
+    place.redis::<()>(&["CONFIG", "SET", "requirepass", "right"]);
+    let mut command = lariat();
+    let url = format!("redis://:hunter2@127.0.0.1:{}", place.server.port());
+    command.args(["add", "q", "n", "--wait", "200ms", "--store", &url]);
+    let ran = run(command, "");
+    ran.failed_with(4, &[]);
+    assert!(!ran.err.contains("hunter2"), "{ran:?}");
+}
+
+fn lines(count: usize) -> String {
+    let line = |n| format!("{{\"name\":\"n\",\"data\":{n}}}");
+    (1..=count).map(line).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn stdin_adds_in_batches_in_order() {
+    let place = Place::new();
+    let out = run(place.lariat(&["add", "q", "--stdin"]), &lines(1203)).done();
+    let ids: Vec<String> = (1..=1203).map(|n: u32| n.to_string()).collect();
+    assert_eq!(out.lines().collect::<Vec<_>>(), ids);
+    let data: String = place.redis(&["HGET", "bull:q:1203", "data"]);
+    assert_eq!(data, "1203");
+}
+
+#[test]
+fn stdin_takes_options_and_prints_json() {
+    let place = Place::new();
+    let input = concat!(
+        r#"{"name":"a","data":{"x":1.0},"opts":{"jobId":"one","attempts":4,"backoff":500,"keepLogs":9}}"#,
+        "\n\n  \n",
+        r#"{"name":"b","data":null}"#,
+    );
+    let out = run(place.lariat(&["add", "q", "--stdin", "--json"]), input).done();
+    // The queue counts every job, also those that bring their own id.
+    assert_eq!(out, "{\"id\":\"one\"}\n{\"id\":\"2\"}\n");
+    let expected = json!({"attempts": 4, "backoff": {"type": "fixed", "delay": 500}, "jobId": "one", "keepLogs": 9});
+    assert_eq!(opts(&place, "one"), expected);
+    assert_eq!(place.redis::<String>(&["HGET", "bull:q:one", "data"]), "{\"x\":1.0}");
+    assert_eq!(place.redis::<String>(&["HGET", "bull:q:2", "data"]), "null");
+}
+
+#[test]
+fn a_bad_line_is_named_and_nothing_of_its_batch_is_added() {
+    let place = Place::new();
+    let input = lines(3) + "{\"name\":\"n\",\"opts\":{\"delay\":-1}}\n" + &lines(3);
+    let ran = run(place.lariat(&["add", "q", "--stdin"]), &input);
+    ran.failed_with(1, &["line 4", "opts.delay", "0 jobs were added"]);
+    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 0);
+}
+
+#[test]
+fn the_batches_before_a_bad_line_stay() {
+    let place = Place::new();
+    let ran = run(place.lariat(&["add", "q", "--stdin"]), &(lines(700) + "nonsense\n"));
+    assert_eq!((ran.code, ran.out.lines().count()), (1, 500), "{}", ran.err);
+    assert!(ran.err.contains("line 701") && ran.err.contains("500 jobs were added"), "{}", ran.err);
+    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 500);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_does_not_stop_the_adding() {
+    let place = Place::new();
+    let mut command = place.lariat(&["add", "q", "--stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines(1100).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 1100);
+}
