@@ -339,7 +339,7 @@ impl World {
     /// What must do nothing in this state: taking a second chunk, and whatever belongs to a former generation.
     fn check_idle_steps(&self) {
         if self.out.is_some() {
-            let second = self.clone().table.take_due(self.now + LOCK * 10);
+            let second = self.clone().table.take_due(self.now);
             assert!(second.is_none(), "(c) a second chunk while one is out: {self:#?}");
         }
         for gone in self.claims.iter().filter(|known| known.fate != Fate::Tracked) {
