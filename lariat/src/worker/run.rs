@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lariat_lock::{LockManager, TrackError};
@@ -23,7 +24,7 @@ use crate::store::exchange::{
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the engine is made of.
 pub(super) struct Parts {
@@ -390,10 +391,17 @@ impl Engine {
         });
         let handler = Arc::clone(&self.parts.handler);
         let (finish, limits) = (self.finish.clone(), self.parts.limits);
+        let mut run = Box::pin(async move { attempt(&*handler, &lease, job, &limits).await });
+        // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
+        // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
+        if self.slots.concurrency() == 1
+            && let Poll::Ready(finished) = run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return self.take_in(finished);
+        }
         tokio::spawn(async move {
-            let finished = attempt(&*handler, &lease, job, &limits).await;
             // The engine outlives its runs, unless the runtime ends.
-            drop(finish.send(finished));
+            drop(finish.send(run.await));
         });
     }
 }

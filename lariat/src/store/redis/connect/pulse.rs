@@ -45,22 +45,22 @@ impl Pulse {
     pub(super) fn call(self: &Arc<Self>) -> Call<'_> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.recent.store(true, Ordering::SeqCst);
-        if !self.beating.load(Ordering::SeqCst) {
-            self.start();
-        }
         Call(self)
-    }
-
-    fn start(self: &Arc<Self>) {
-        if !self.beating.swap(true, Ordering::SeqCst) {
-            let beating = Beating(Arc::clone(self));
-            tokio::spawn(beating.run());
-        }
     }
 }
 
 /// A call that waits for its answer.
 pub(super) struct Call<'a>(&'a Arc<Pulse>);
+
+impl Call<'_> {
+    /// Makes sure that the pulse beats; to be asked each time before waiting, for the runtime in which it beat may have
+    /// ended.
+    pub(super) fn keep_beating(&self) {
+        if !self.0.beating.load(Ordering::SeqCst) && !self.0.beating.swap(true, Ordering::SeqCst) {
+            tokio::spawn(Beating(Arc::clone(self.0)).run());
+        }
+    }
+}
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
@@ -68,31 +68,25 @@ impl Drop for Call<'_> {
     }
 }
 
-/// The task that beats. If its runtime ends before it, the next call starts another.
+/// The task that beats.
 struct Beating(Arc<Pulse>);
 
 impl Beating {
     async fn run(self) {
         let pulse = &self.0;
-        loop {
+        while pulse.recent.swap(false, Ordering::SeqCst) || pulse.calls.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(BEAT).await;
             pulse.stir.notify_waiters();
-            let needed = pulse.recent.swap(false, Ordering::SeqCst) || pulse.calls.load(Ordering::SeqCst) > 0;
-            if !needed || pulse.has_ended() {
-                return;
-            }
         }
     }
 }
 
 impl Drop for Beating {
+    /// Also when its runtime ends. A call that began since the last look, or waits in another runtime, is told, and
+    /// makes it beat again.
     fn drop(&mut self) {
         self.0.beating.store(false, Ordering::SeqCst);
-        // A call that began between the last look and here found the pulse beating, and would wait without it.
-        let missed = self.0.calls.load(Ordering::SeqCst) > 0 && !self.0.has_ended();
-        if missed && tokio::runtime::Handle::try_current().is_ok() {
-            self.0.start();
-        }
+        self.0.stir.notify_waiters();
     }
 }
 
@@ -104,6 +98,7 @@ mod tests {
     async fn beats_while_a_call_is_under_way_and_stops_after_it() {
         let pulse = Arc::new(Pulse::default());
         let call = pulse.call();
+        call.keep_beating();
         for _ in 0..5 {
             pulse.stirred().await;
         }
@@ -112,8 +107,8 @@ mod tests {
             tokio::time::sleep(BEAT).await;
         }
         let again = pulse.call();
+        again.keep_beating();
         pulse.stirred().await;
-        drop(again);
     }
 
     #[tokio::test]
@@ -128,12 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pulse_outlives_the_runtime_that_it_beat_in() {
+    fn a_call_whose_pulse_beat_in_another_runtime_makes_it_beat_again() {
         let pulse = Arc::new(Pulse::default());
+        let call = pulse.call();
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
-                let _call = pulse.call();
+                call.keep_beating();
                 pulse.stirred().await;
             });
         }
