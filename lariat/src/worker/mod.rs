@@ -127,7 +127,7 @@ impl Worker {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|e| Error::new(ErrorKind::Invalid, "a worker needs a Tokio runtime to run in").because(e))?;
         let name = QueueName::new(queue)?;
-        let backend = store.queue(&name, Some(options.name.as_deref().unwrap_or_default()))?;
+        let backend = store.queue(&name, options.name.as_deref())?;
         let locks = LockManager::builder(store.lock_store(&name)?)
             .lock_duration(options.lock_duration)
             .lock_renew_time(options.lock_renew_time())
