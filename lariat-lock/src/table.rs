@@ -10,188 +10,23 @@
 //! Every method costs what it touches: a claim tracked or untracked a few look-ups, a tick the claims that are due.
 
 mod audit;
+mod claim;
+mod rebuild;
+mod slots;
+mod view;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::claim::{Chunk, ClaimView, Holder, Key, Loss, Lost, Settled};
+use self::slots::{DUE, Entry, Slot, Slots, TRUST};
 use crate::clock::{Instant, nanos};
 use crate::error::{LossReason, TrackError};
-use crate::index::{Link, Links, NONE, TimeIndex};
+use crate::index::{Link, NONE, TimeIndex};
 use crate::store::{Claim, Verdict};
 use crate::terms::{MAX_CLAIMS, Terms};
-
-/// Which claim: a place in the table, and the generation that must be found there.
-///
-/// Every tracking gets a generation of its own, so what belongs to an earlier one (a late answer, a late untrack)
-/// finds another number and does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    slot: u32,
-    generation: u64,
-}
-
-impl Key {
-    /// The number of this tracking, counted up by each [`LockTable::track`].
-    pub const fn generation(self) -> u64 {
-        self.generation
-    }
-}
-
-/// Who wants to know how a claim fares, without asking the table. Called inside the table: set a flag, no more.
-pub trait Holder {
-    /// Trust now ends at `until`.
-    fn trust(&self, until: Instant);
-    /// The claim is settling: it can no longer be lost.
-    fn settling(&self);
-    /// The claim is lost. Called once, and nothing after it.
-    fn lost(&self, reason: LossReason);
-}
-
-impl Holder for () {
-    fn trust(&self, _: Instant) {}
-    fn settling(&self) {}
-    fn lost(&self, _: LossReason) {}
-}
-
-/// A claim that is no longer ours, as it stood when that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lost {
-    /// What was locked.
-    pub id: Arc<str>,
-    /// Which tracking of it.
-    pub generation: u64,
-    /// Why it is lost.
-    pub reason: LossReason,
-    /// Time since it was first granted.
-    pub age: Duration,
-    /// Time since the last confirmed grant was asked for.
-    pub unconfirmed: Duration,
-    /// Renewals in a row that brought no answer.
-    pub failures: u32,
-}
-
-/// A loss to report, and whom to report it to.
-#[derive(Debug)]
-pub struct Loss<H> {
-    /// What is reported.
-    pub lost: Lost,
-    /// The holder given to [`LockTable::track`], which already knows.
-    pub holder: H,
-}
-
-/// The claims of one call to the store. No other is given out until it is settled.
-#[derive(Debug, Clone)]
-pub struct Chunk {
-    /// What to send.
-    pub claims: Vec<Claim>,
-    /// When it counts as sent: a grant begins here.
-    pub sent: Instant,
-    /// When to give up waiting and call it unknown.
-    pub deadline: Instant,
-    /// When the most overdue of the claims was due.
-    pub due: Instant,
-    /// How many of the claims repeat a call that brought no answer.
-    pub retries: usize,
-    /// The smallest trust left among the claims that are not settling.
-    pub trust_left: Option<Duration>,
-    keys: Vec<Key>,
-    serial: u64,
-}
-
-/// What came of a call.
-#[derive(Debug)]
-pub struct Settled<H> {
-    /// The claims that are ours for another lock duration.
-    pub renewed: Vec<Claim>,
-    /// The claims that are not, except those that were untracked meanwhile or are settling.
-    pub losses: Vec<Loss<H>>,
-}
-
-/// A claim as [`LockTable::claims`] shows it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ClaimView<'a> {
-    /// Which claim.
-    pub key: Key,
-    /// Id and token.
-    pub claim: &'a Claim,
-    /// When it was first granted.
-    pub since: Instant,
-    /// When the last confirmed grant was asked for.
-    pub granted: Instant,
-    /// When it was last tried to renew it (the first grant counts).
-    pub attempted: Instant,
-    /// When trust ends.
-    pub trusted_until: Instant,
-    /// When the next renewal is due; none while one is in flight, or when a settling claim was refused.
-    pub due: Option<Instant>,
-    /// Whether a renewal is in flight.
-    pub in_flight: bool,
-    /// Whether the outcome is on its way to the store.
-    pub settling: bool,
-    /// Renewals in a row that brought no answer.
-    pub failures: u32,
-}
-
-const DUE: usize = 0;
-const TRUST: usize = 1;
-
-#[derive(Debug, Clone)]
-struct Entry<H> {
-    claim: Claim,
-    generation: u64,
-    since: Instant,
-    granted: Instant,
-    attempted: Instant,
-    /// Serial of the chunk that carries it, 0 for none.
-    flight: u64,
-    failures: u32,
-    settling: bool,
-    /// The slot of an earlier, still tracked claim of the same id.
-    older: u32,
-    holder: H,
-}
-
-#[derive(Debug, Clone)]
-struct Slot<H> {
-    links: [Link; 2],
-    entry: Option<Entry<H>>,
-}
-
-#[derive(Debug, Clone)]
-struct Slots<H>(Vec<Slot<H>>);
-
-impl<H> Links for Slots<H> {
-    fn link(&self, slot: u32, index: usize) -> &Link {
-        &self.0[slot as usize].links[index]
-    }
-
-    fn link_mut(&mut self, slot: u32, index: usize) -> &mut Link {
-        &mut self.0[slot as usize].links[index]
-    }
-}
-
-impl<H> Slots<H> {
-    fn get(&self, slot: u32) -> Option<&Entry<H>> {
-        self.0.get(slot as usize)?.entry.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: u32) -> Option<&mut Entry<H>> {
-        self.0.get_mut(slot as usize)?.entry.as_mut()
-    }
-
-    /// The entry a key means, unless another generation has its place.
-    fn find(&self, key: Key) -> Option<&Entry<H>> {
-        self.get(key.slot).filter(|entry| entry.generation == key.generation)
-    }
-
-    fn find_mut(&mut self, key: Key) -> Option<&mut Entry<H>> {
-        self.get_mut(key.slot).filter(|entry| entry.generation == key.generation)
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Flight {
@@ -423,96 +258,6 @@ impl<H: Holder> LockTable<H> {
         links.iter().filter_map(Link::at).min()
     }
 
-    /// Builds every index anew from the claims themselves, after a panic may have left them half done. What was in
-    /// flight counts as unknown.
-    pub fn rebuild(&mut self, now: Instant, spread: f64) {
-        self.due.clear();
-        self.trust.clear();
-        self.newest.clear();
-        self.free.clear();
-        self.flight = None;
-        let mut kept = Vec::new();
-        for (slot, place) in (0..NONE).zip(&mut self.slots.0) {
-            let due = place.links[DUE].at();
-            place.links = [Link::LOOSE; 2];
-            match &place.entry {
-                Some(entry) => kept.push((entry.generation, slot, due)),
-                None => self.free.push(slot),
-            }
-        }
-        kept.sort_unstable();
-        for (_, slot, due) in kept {
-            self.refile(slot, due, now, spread);
-        }
-    }
-
-    /// How many claims are tracked.
-    pub fn len(&self) -> usize {
-        self.slots.0.len() - self.free.len()
-    }
-
-    /// Whether no claim is tracked.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether any claim of this id is tracked.
-    pub fn contains(&self, id: &str) -> bool {
-        self.newest.contains_key(id)
-    }
-
-    /// Whether this very claim is tracked.
-    pub fn contains_key(&self, key: Key) -> bool {
-        self.slots.find(key).is_some()
-    }
-
-    /// The terms given to [`new`](Self::new).
-    pub const fn terms(&self) -> &Terms {
-        &self.terms
-    }
-
-    /// How many entries ticks and expiries have looked at so far: the work of the table, for tests and benches.
-    pub const fn visited(&self) -> u64 {
-        self.visited
-    }
-
-    /// How many claims are due at `now` and not yet taken. Costs a look at each of them.
-    pub fn due_count(&self, now: Instant) -> usize {
-        self.due.count_until(&self.slots, now)
-    }
-
-    /// All claims, in no particular order.
-    pub fn claims(&self) -> impl Iterator<Item = ClaimView<'_>> {
-        self.claims_in(0, usize::MAX)
-    }
-
-    /// The claims of up to `places` places of the table from `first` on: a listing in pieces, for a table behind a
-    /// lock. Past the last place, see [`places`](Self::places), there are none.
-    pub fn claims_in(&self, first: usize, places: usize) -> impl Iterator<Item = ClaimView<'_>> {
-        (first..self.places()).take(places).filter_map(|place| self.view(u32::try_from(place).ok()?))
-    }
-
-    /// How many places the table has: as many as were ever tracked at once.
-    pub fn places(&self) -> usize {
-        self.slots.0.len()
-    }
-
-    fn view(&self, slot: u32) -> Option<ClaimView<'_>> {
-        let entry = self.slots.get(slot)?;
-        Some(ClaimView {
-            key: Key { slot, generation: entry.generation },
-            claim: &entry.claim,
-            since: entry.since,
-            granted: entry.granted,
-            attempted: entry.attempted,
-            trusted_until: entry.granted + self.terms.trust_window(),
-            due: self.slots.link(slot, DUE).at(),
-            in_flight: entry.flight != 0,
-            settling: entry.settling,
-            failures: entry.failures,
-        })
-    }
-
     /// The last tick at which a claim granted or tried at `base` is still within its renew time. Always more than
     /// half a renew time after `base`, so that nothing is renewed twice for one grant.
     fn due_tick(&self, base: Instant) -> Instant {
@@ -620,20 +365,5 @@ impl<H: Holder> LockTable<H> {
             }
         }
         Some(entry)
-    }
-
-    /// Files one claim into the cleared indexes; called in order of generation, with the time it was due before.
-    fn refile(&mut self, slot: u32, due: Option<Instant>, now: Instant, spread: f64) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        entry.older = self.newest.insert(Arc::clone(&entry.claim.id), slot).unwrap_or(NONE);
-        let (trusted_until, settling) = (entry.granted + self.terms.trust_window(), entry.settling);
-        let in_flight = std::mem::take(&mut entry.flight) != 0;
-        entry.failures = entry.failures.saturating_add(u32::from(in_flight));
-        let retry = now + self.terms.retry_delay(entry.failures, trusted_until - now, spread);
-        let due = if in_flight { retry } else { due.unwrap_or(now) };
-        self.due.insert(&mut self.slots, slot, due);
-        if !settling {
-            self.trust.insert(&mut self.slots, slot, trusted_until);
-        }
     }
 }

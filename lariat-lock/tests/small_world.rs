@@ -171,7 +171,7 @@ impl World {
             }
             Step::Take => self.take(),
             Step::Answer(bits) => {
-                self.answer(|place| if bits >> place & 1 == 1 { Verdict::Extended } else { Verdict::Missing })
+                self.answer(|place| if bits >> place & 1 == 1 { Verdict::Extended } else { Verdict::Missing });
             }
             Step::Taken => self.answer(|_| Verdict::Taken),
             Step::Unknown => {
@@ -226,8 +226,12 @@ impl World {
     }
 
     fn take(&mut self) {
-        let due: Vec<_> =
-            self.table.claims().filter(|view| view.due.is_some_and(|due| due <= self.now)).map(number).collect();
+        let due: Vec<_> = self
+            .table
+            .claims()
+            .filter(|view| view.due.is_some_and(|due| due <= self.now))
+            .map(|view| number(&view))
+            .collect();
         let over = self.table.next_expiry().is_some_and(|end| end <= self.now);
         let Some(chunk) = self.table.take_due(self.now) else {
             assert!(due.is_empty() || over, "(f) due claims were not taken: {self:#?}");
@@ -311,7 +315,7 @@ impl World {
         let mut tracked = 0;
         for view in self.table.claims() {
             tracked += 1;
-            let number = number(view.clone());
+            let number = number(&view);
             let known = &self.claims[number];
             assert_eq!((known.fate, known.key), (Fate::Tracked, view.key), "{self:#?}");
             assert_eq!((known.settling, known.granted + WINDOW), (view.settling, view.trusted_until), "{self:#?}");
@@ -330,8 +334,22 @@ impl World {
         for id in ["a", "b"] {
             assert_eq!(alive.clone().any(|known| known.id == id), self.table.contains(id), "{self:#?}");
         }
+    }
+
+    /// What must do nothing in this state: taking a second chunk, and whatever belongs to a former generation.
+    fn check_idle_steps(&self) {
+        if self.out.is_some() {
+            let second = self.clone().table.take_due(self.now + LOCK * 10);
+            assert!(second.is_none(), "(c) a second chunk while one is out: {self:#?}");
+        }
         for gone in self.claims.iter().filter(|known| known.fate != Fate::Tracked) {
-            assert!(!self.table.contains_key(gone.key), "(d) the key of a former generation still fits: {self:#?}");
+            let mut then = self.clone();
+            let done = then.table.untrack(gone.key).is_some()
+                || then.table.begin_settling(gone.key, self.now).is_some()
+                || then.table.expire_one(gone.key, self.now).is_some();
+            then.table.confirm(gone.key, self.now, self.now);
+            let touched = done || then.shape() != self.shape() || then.table.contains_key(gone.key);
+            assert!(!touched, "(d) the key of a former generation still fits: {self:#?}");
         }
     }
 
@@ -348,8 +366,9 @@ impl World {
             }
         }
         for view in self.table.claims() {
-            let number = i128::try_from(number(view.clone())).unwrap();
-            shape.extend([number, maybe(view.due), i128::from(view.failures), i128::from(view.in_flight)]);
+            let number = i128::try_from(number(&view)).unwrap();
+            shape.extend([number, maybe(view.due), i128::from(view.failures), ago(view.trusted_until)]);
+            shape.extend([view.in_flight, view.settling].map(i128::from));
         }
         let mut chunk = |chunk: &Chunk| {
             shape.extend([ago(chunk.sent), ago(chunk.deadline)]);
@@ -365,7 +384,7 @@ impl World {
     }
 }
 
-fn number(view: ClaimView<'_>) -> usize {
+fn number(view: &ClaimView<'_>) -> usize {
     view.claim.token.parse().unwrap()
 }
 
@@ -385,6 +404,7 @@ fn explore(claims: usize, steps: usize) {
                 let mut hasher = DefaultHasher::new();
                 then.shape().hash(&mut hasher);
                 if seen.insert(hasher.finish()) {
+                    then.check_idle_steps();
                     next.push(then);
                 }
             }

@@ -15,9 +15,9 @@ use tokio::process::{Child, Command};
 
 use super::process::Process;
 
-mod helper;
+mod watcher;
 
-pub(crate) use helper::help;
+pub(crate) use watcher::help;
 
 /// The argument that makes this binary a helper.
 pub(crate) const HELPER: &str = "__reaper";

@@ -1,6 +1,7 @@
 //! Whether the parts of a table agree with each other; for tests, which ask after every step.
 
-use super::{DUE, LockTable, TRUST};
+use super::LockTable;
+use super::slots::{DUE, TRUST};
 use crate::index::NONE;
 
 impl<H> LockTable<H> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lariat_lock::{LockManager, TrackError};
@@ -18,12 +19,12 @@ use super::store::{Answered, StoreCalls};
 use super::{Shared, Wish};
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{
-    DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
+    DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
 };
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the engine is made of.
 pub(super) struct Parts {
@@ -336,18 +337,17 @@ impl Engine {
         let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
         self.parts.shared.begin(Arc::clone(&lease));
         let at_once = match record {
-            Err(problem) => Transition::Fail {
-                failure: crate::store::exchange::Failure { stacktrace: vec![problem.clone()], reason: problem },
-                keep: self.parts.limits.remove_on_fail,
-                attempts: 1,
-            },
-            Ok(record) => match self.without_running(&record) {
-                Some(transition) => transition,
-                None => {
+            Err(problem) => {
+                let failure = Failure { stacktrace: vec![problem.clone()], reason: problem };
+                Transition::Fail { failure, keep: self.parts.limits.remove_on_fail, attempts: 1 }
+            }
+            Ok(record) => {
+                let Some(transition) = self.without_running(&record) else {
                     let job = Job::new(Arc::clone(&self.parts.queue), *record, lease_held(&lease));
                     return self.start(lease, job);
-                }
-            },
+                };
+                transition
+            }
         };
         // Should its trust be over already: the store judges, as it does with every outcome.
         lease.settle().ok();
@@ -391,10 +391,17 @@ impl Engine {
         });
         let handler = Arc::clone(&self.parts.handler);
         let (finish, limits) = (self.finish.clone(), self.parts.limits);
+        let mut run = Box::pin(async move { attempt(&*handler, &lease, job, &limits).await });
+        // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
+        // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
+        if self.slots.concurrency() == 1
+            && let Poll::Ready(finished) = run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return self.take_in(finished);
+        }
         tokio::spawn(async move {
-            let finished = attempt(&*handler, &lease, job, &limits).await;
             // The engine outlives its runs, unless the runtime ends.
-            drop(finish.send(finished));
+            drop(finish.send(run.await));
         });
     }
 }

@@ -128,3 +128,23 @@ async fn a_blocked_runtime_loses_no_lock() {
         assert!(!matches!(event, WorkerEvent::LockLost { .. } | WorkerEvent::ResultRefused { .. }), "{event:?}");
     }
 }
+
+/// The manager alone, on locks that somebody else's worker loop has taken.
+#[tokio::test]
+async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue() {
+    let f = Fixture::start();
+    f.redis::<()>("SET bull:mail:7:lock my-token PX 1000");
+    f.redis::<()>("SADD bull:mail:stalled 7");
+    let locks = lariat_lock::LockManager::builder(f.store.locks("mail").unwrap())
+        .lock_duration(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let guard = locks.track_job("7", "my-token", lariat_lock::Instant::now()).unwrap();
+    // sleep: two lock durations have to pass
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(f.redis::<String>("GET bull:mail:7:lock"), "my-token");
+    assert_eq!(f.redis::<u32>("SISMEMBER bull:mail:stalled 7"), 0, "a renewed lock is no suspect");
+    f.redis::<()>("DEL bull:mail:7:lock");
+    assert_eq!(guard.lost().await, LossReason::Missing);
+    locks.stop(Duration::ZERO).await;
+}

@@ -109,6 +109,7 @@ async fn under_many_cuts_each_call_runs_as_often_as_its_answer_says() {
                         }
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+                            // sleep: a caller's own backoff
                             tokio::time::sleep(Duration::from_millis(1)).await;
                         }
                     }
@@ -247,6 +248,7 @@ async fn last_words(link: &Link) -> (ErrorKind, String) {
         if error.to_string().contains("refused") || Instant::now() > give_up {
             return (error.kind(), error.to_string());
         }
+        // sleep: a caller's own backoff
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,0 +1,137 @@
+//! One timer for all calls of a connection, and the news of its end.
+//!
+//! A timer per call would be set and taken back some ten thousand times a second, and on a runtime with several threads
+//! each first one wakes the thread that sleeps in the operating system. While calls are under way a pulse beats instead,
+//! and whoever waits looks at its own deadline then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// Time between two beats: a deadline is met this much late at the most.
+pub(super) const BEAT: Duration = Duration::from_millis(50);
+
+#[derive(Default)]
+pub(super) struct Pulse {
+    /// Told at each beat, and when the connection has ended.
+    stir: Notify,
+    ended: AtomicBool,
+    calls: AtomicUsize,
+    /// Whether a call began since the last beat.
+    recent: AtomicBool,
+    beating: AtomicBool,
+}
+
+impl Pulse {
+    /// The connection has ended: those who wait for its answers are told.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.stir.notify_waiters();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Resolves at the next beat or at the connection's end. To be enabled before the look at [`Pulse::has_ended`].
+    pub(super) fn stirred(&self) -> Notified<'_> {
+        self.stir.notified()
+    }
+
+    /// Keeps the pulse beating until the call is over, and one beat longer: the next call may follow at once.
+    pub(super) fn call(self: &Arc<Self>) -> Call<'_> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.recent.store(true, Ordering::SeqCst);
+        Call(self)
+    }
+}
+
+/// A call that waits for its answer.
+pub(super) struct Call<'a>(&'a Arc<Pulse>);
+
+impl Call<'_> {
+    /// Makes sure that the pulse beats; to be asked each time before waiting, for the runtime in which it beat may have
+    /// ended.
+    pub(super) fn keep_beating(&self) {
+        if !self.0.beating.load(Ordering::SeqCst) && !self.0.beating.swap(true, Ordering::SeqCst) {
+            tokio::spawn(Beating(Arc::clone(self.0)).run());
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The task that beats.
+struct Beating(Arc<Pulse>);
+
+impl Beating {
+    async fn run(self) {
+        let pulse = &self.0;
+        while pulse.recent.swap(false, Ordering::SeqCst) || pulse.calls.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(BEAT).await;
+            pulse.stir.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Beating {
+    /// Also when its runtime ends. A call that began since the last look, or waits in another runtime, is told, and
+    /// makes it beat again.
+    fn drop(&mut self) {
+        self.0.beating.store(false, Ordering::SeqCst);
+        self.0.stir.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn beats_while_a_call_is_under_way_and_stops_after_it() {
+        let pulse = Arc::new(Pulse::default());
+        let call = pulse.call();
+        call.keep_beating();
+        for _ in 0..5 {
+            pulse.stirred().await;
+        }
+        drop(call);
+        while pulse.beating.load(Ordering::SeqCst) {
+            tokio::time::sleep(BEAT).await;
+        }
+        let again = pulse.call();
+        again.keep_beating();
+        pulse.stirred().await;
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_at_once() {
+        let pulse = Arc::new(Pulse::default());
+        let stirred = pulse.stirred();
+        tokio::pin!(stirred);
+        stirred.as_mut().enable();
+        pulse.end();
+        stirred.await;
+        assert!(pulse.has_ended());
+    }
+
+    #[test]
+    fn a_call_whose_pulse_beat_in_another_runtime_makes_it_beat_again() {
+        let pulse = Arc::new(Pulse::default());
+        let call = pulse.call();
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                call.keep_beating();
+                pulse.stirred().await;
+            });
+        }
+    }
+}
