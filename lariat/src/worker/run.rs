@@ -26,6 +26,9 @@ use crate::time::Timestamp;
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a closing worker that has nothing to hand in tries to give back a marker, or to learn what became of a call.
+const LAST_TRY: Duration = Duration::from_secs(5);
+
 /// What the engine is made of.
 pub(super) struct Parts {
     pub queue: Arc<str>,
@@ -78,6 +81,7 @@ pub(super) struct Engine {
     abandons: Option<Instant>,
     /// Handing in goes on at most until then.
     gives_up: Option<Instant>,
+    closing_since: Option<Instant>,
     busy: bool,
     just_started: usize,
     summary: Summary,
@@ -101,6 +105,7 @@ impl Engine {
             told_to_stop: false,
             abandons: None,
             gives_up: None,
+            closing_since: None,
             busy: false,
             just_started: 0,
             summary: Summary::default(),
@@ -123,7 +128,7 @@ impl Engine {
                 self.take_in_finished();
             }
             self.issue();
-            if self.slots.is_over() || self.gives_up.is_some_and(|at| at <= Instant::now()) {
+            if self.slots.is_over() || self.gives_up().is_some_and(|at| at <= Instant::now()) {
                 break;
             }
             let alarm = self.alarm();
@@ -182,7 +187,13 @@ impl Engine {
 
     fn alarm(&self) -> Option<Instant> {
         let grace = self.grace_ends.filter(|_| !self.told_to_stop);
-        [self.slots.wake_at(), grace, self.abandons, self.gives_up].into_iter().flatten().min()
+        [self.slots.wake_at(), grace, self.abandons, self.gives_up()].into_iter().flatten().min()
+    }
+
+    /// When a closing worker ends in any case; sooner where nothing of its own is at stake.
+    fn gives_up(&self) -> Option<Instant> {
+        let nothing_to_lose = self.closing_since.filter(|_| self.slots.is_idle()).map(|since| since + LAST_TRY);
+        nothing_to_lose.into_iter().chain(self.gives_up).min()
     }
 
     fn alarmed(&mut self) {
@@ -211,6 +222,7 @@ impl Engine {
     }
 
     fn close(&mut self, by: Instant) {
+        self.closing_since.get_or_insert_with(Instant::now);
         self.slots.set_phase(Phase::Closing);
         // A wait that is cut short may have popped a marker: the last exchange makes up for it.
         self.wait = None;
