@@ -161,11 +161,14 @@ impl Link {
         }
         // Locks and short deadlines do not wait for a beat; and a call that blocks for seconds is no reason to beat.
         let precise = self.0.purpose != Purpose::Commands || until - sent < pulse::BEAT * 8;
-        let _call = (!precise).then(|| connection.pulse().call());
+        let call = (!precise).then(|| connection.pulse().call());
         let mut reply = pin!(reply);
         loop {
             let mut stirred = pin!(connection.pulse().stirred());
             stirred.as_mut().enable();
+            if let Some(call) = &call {
+                call.keep_beating();
+            }
             let ended = connection.has_ended();
             tokio::select! {
                 biased;

@@ -45,22 +45,29 @@ impl Pulse {
     pub(super) fn call(self: &Arc<Self>) -> Call<'_> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.recent.store(true, Ordering::SeqCst);
-        if !self.beating.load(Ordering::SeqCst) {
-            self.start();
-        }
         Call(self)
     }
 
-    fn start(self: &Arc<Self>) {
-        if !self.beating.swap(true, Ordering::SeqCst) {
-            let beating = Beating(Arc::clone(self));
-            tokio::spawn(beating.run());
-        }
+    /// How many calls wait, and whether it beats.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, bool) {
+        (self.calls.load(Ordering::SeqCst), self.beating.load(Ordering::SeqCst))
     }
 }
 
 /// A call that waits for its answer.
 pub(super) struct Call<'a>(&'a Arc<Pulse>);
+
+impl Call<'_> {
+    /// Sees to it that there is a beat. To be called by whoever waits for the next one, once its [`Pulse::stirred`] is
+    /// enabled: the last beat may have been that of a runtime that is gone.
+    pub(super) fn keep_beating(&self) {
+        if !self.0.beating.load(Ordering::SeqCst) && !self.0.beating.swap(true, Ordering::SeqCst) {
+            let beating = Beating(Arc::clone(self.0));
+            tokio::spawn(beating.run());
+        }
+    }
+}
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
@@ -68,7 +75,7 @@ impl Drop for Call<'_> {
     }
 }
 
-/// The task that beats. If its runtime ends before it, the next call starts another.
+/// The task that beats.
 struct Beating(Arc<Pulse>);
 
 impl Beating {
@@ -85,14 +92,12 @@ impl Beating {
     }
 }
 
+/// However the beat ends, also with its runtime, calls that wait are told, and one of them starts it anew. It is not done
+/// from here: a runtime that is being shut down drops a new task at once, and that one would start the next.
 impl Drop for Beating {
     fn drop(&mut self) {
         self.0.beating.store(false, Ordering::SeqCst);
-        // A call that began between the last look and here found the pulse beating, and would wait without it.
-        let missed = self.0.calls.load(Ordering::SeqCst) > 0 && !self.0.has_ended();
-        if missed && tokio::runtime::Handle::try_current().is_ok() {
-            self.0.start();
-        }
+        self.0.stir.notify_waiters();
     }
 }
 
@@ -100,19 +105,27 @@ impl Drop for Beating {
 mod tests {
     use super::*;
 
+    async fn next_beat(pulse: &Pulse, call: &Call<'_>) {
+        let stirred = pulse.stirred();
+        tokio::pin!(stirred);
+        stirred.as_mut().enable();
+        call.keep_beating();
+        stirred.await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn beats_while_a_call_is_under_way_and_stops_after_it() {
         let pulse = Arc::new(Pulse::default());
         let call = pulse.call();
         for _ in 0..5 {
-            pulse.stirred().await;
+            next_beat(&pulse, &call).await;
         }
         drop(call);
         while pulse.beating.load(Ordering::SeqCst) {
             tokio::time::sleep(BEAT).await;
         }
         let again = pulse.call();
-        pulse.stirred().await;
+        next_beat(&pulse, &again).await;
         drop(again);
     }
 
@@ -133,8 +146,8 @@ mod tests {
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
-                let _call = pulse.call();
-                pulse.stirred().await;
+                let call = pulse.call();
+                next_beat(&pulse, &call).await;
             });
         }
     }
