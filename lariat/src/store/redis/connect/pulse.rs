@@ -47,17 +47,24 @@ impl Pulse {
         self.recent.store(true, Ordering::SeqCst);
         Call(self)
     }
+
+    /// How many calls wait, and whether it beats.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, bool) {
+        (self.calls.load(Ordering::SeqCst), self.beating.load(Ordering::SeqCst))
+    }
 }
 
 /// A call that waits for its answer.
 pub(super) struct Call<'a>(&'a Arc<Pulse>);
 
 impl Call<'_> {
-    /// Makes sure that the pulse beats; to be asked each time before waiting, for the runtime in which it beat may have
-    /// ended.
+    /// Sees to it that there is a beat. To be called by whoever waits for the next one, once its [`Pulse::stirred`] is
+    /// enabled: the last beat may have been that of a runtime that is gone.
     pub(super) fn keep_beating(&self) {
         if !self.0.beating.load(Ordering::SeqCst) && !self.0.beating.swap(true, Ordering::SeqCst) {
-            tokio::spawn(Beating(Arc::clone(self.0)).run());
+            let beating = Beating(Arc::clone(self.0));
+            tokio::spawn(beating.run());
         }
     }
 }
@@ -74,16 +81,20 @@ struct Beating(Arc<Pulse>);
 impl Beating {
     async fn run(self) {
         let pulse = &self.0;
-        while pulse.recent.swap(false, Ordering::SeqCst) || pulse.calls.load(Ordering::SeqCst) > 0 {
+        loop {
             tokio::time::sleep(BEAT).await;
             pulse.stir.notify_waiters();
+            let needed = pulse.recent.swap(false, Ordering::SeqCst) || pulse.calls.load(Ordering::SeqCst) > 0;
+            if !needed || pulse.has_ended() {
+                return;
+            }
         }
     }
 }
 
+/// However the beat ends, also with its runtime, calls that wait are told, and one of them starts it anew. It is not done
+/// from here: a runtime that is being shut down drops a new task at once, and that one would start the next.
 impl Drop for Beating {
-    /// Also when its runtime ends. A call that began since the last look, or waits in another runtime, is told, and
-    /// makes it beat again.
     fn drop(&mut self) {
         self.0.beating.store(false, Ordering::SeqCst);
         self.0.stir.notify_waiters();
@@ -94,13 +105,20 @@ impl Drop for Beating {
 mod tests {
     use super::*;
 
+    async fn next_beat(pulse: &Pulse, call: &Call<'_>) {
+        let stirred = pulse.stirred();
+        tokio::pin!(stirred);
+        stirred.as_mut().enable();
+        call.keep_beating();
+        stirred.await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn beats_while_a_call_is_under_way_and_stops_after_it() {
         let pulse = Arc::new(Pulse::default());
         let call = pulse.call();
-        call.keep_beating();
         for _ in 0..5 {
-            pulse.stirred().await;
+            next_beat(&pulse, &call).await;
         }
         drop(call);
         while pulse.beating.load(Ordering::SeqCst) {
@@ -108,8 +126,8 @@ mod tests {
             tokio::time::sleep(BEAT).await;
         }
         let again = pulse.call();
-        again.keep_beating();
-        pulse.stirred().await;
+        next_beat(&pulse, &again).await;
+        drop(again);
     }
 
     #[tokio::test]
@@ -124,14 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_whose_pulse_beat_in_another_runtime_makes_it_beat_again() {
+    fn a_pulse_outlives_the_runtime_that_it_beat_in() {
         let pulse = Arc::new(Pulse::default());
-        let call = pulse.call();
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
-                call.keep_beating();
-                pulse.stirred().await;
+                let call = pulse.call();
+                next_beat(&pulse, &call).await;
             });
         }
     }

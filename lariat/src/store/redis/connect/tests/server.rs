@@ -293,31 +293,23 @@ async fn errors_of_scripts_are_store_errors_at_any_depth_and_in_both_protocols()
 
 #[tokio::test]
 async fn a_replica_takes_no_writes_and_is_left_for_the_master_it_becomes() {
-    let mut server = RedisServer::start();
-    let link = commands(&server);
+    let server = RedisServer::start();
+    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, Some("writes".into()));
     link.call(cmd("SET").arg("k").arg("v"), LONG).await.unwrap();
-    let before = server_connections(&server);
-    let nobody = {
-        let other = RedisServer::start();
-        other.port()
-    };
-    run(&mut server.connection(), &format!("REPLICAOF 127.0.0.1 {nobody}"));
+    let mut admin = server.connection();
+    let nobody = RedisServer::start().port();
+    run(&mut admin, &format!("REPLICAOF 127.0.0.1 {nobody}"));
     let eval = cmd("EVAL").arg("return redis.call('INCR', KEYS[1])").arg(1).arg("n").to_owned();
     for command in [cmd("INCR").arg("n").to_owned(), eval.clone()] {
         let (kinds, words) = errors_of(&link, &command).await;
         assert!(kinds.iter().all(|kind| *kind == ErrorKind::Unreachable), "{kinds:?}");
         assert!(words.contains("replica"), "{words}");
     }
-    assert!(server_connections(&server) > before, "each answer of this sort costs the connection");
-    run(&mut server.connection(), "REPLICAOF NO ONE");
+    // The master may be elsewhere by now, so the connection is not kept.
+    wait::until_async("the replica is left", || async { clients(&server, "name=writes").is_empty() }).await;
+    run(&mut admin, "REPLICAOF NO ONE");
     let (value, errors) = until_ok(|| async { link.call(&eval, LONG).await }).await;
     assert_eq!(value, Value::Int(1), "nothing was applied before: {errors:?}");
-    server.kill();
-}
-
-fn server_connections(server: &RedisServer) -> u64 {
-    let info: String = cmd("INFO").arg("stats").query(&mut server.connection()).unwrap();
-    info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap().trim().parse().unwrap()
 }
 
 async fn errors_of(link: &Link, command: &Cmd) -> (Vec<ErrorKind>, String) {
@@ -432,4 +424,37 @@ async fn a_node_of_a_cluster_is_unreachable_and_says_so() {
     let error = commands(&server).call(cmd("INCR").arg("n"), LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().contains("a node of a cluster, which is not built yet: CLUSTERDOWN"), "{error}");
+}
+
+/// A runtime may be shut down while calls wait in it, and while others wait elsewhere for the same connection.
+#[test]
+fn a_runtime_that_ends_under_calls_takes_none_but_its_own_along() {
+    let server = RedisServer::start();
+    let link = commands(&server);
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    // The connection lives in the first runtime, so that what the second one takes along is only its own calls.
+    first.block_on(async { link.call(&cmd("PING"), LONG).await.unwrap() });
+    let pulse = match &*link.0.state.borrow() {
+        State::Up { connection, .. } => Arc::clone(connection.pulse()),
+        _ => panic!("no connection"),
+    };
+    let waiting = || pulse.waiting().0;
+    // The next call starts the timer of all calls anew, and does so in its own runtime.
+    wait::until("the timer rests", || pulse.waiting() == (0, false));
+    server.freeze();
+    let wait = |deadline: Duration| {
+        let link = link.clone();
+        async move { link.call(&cmd("PING"), deadline).await }
+    };
+    let doomed: Vec<_> = (0..20).map(|_| second.spawn(wait(LONG))).collect();
+    wait::until("the calls wait", || waiting() == 20);
+    let survivor = first.spawn(wait(Duration::from_secs(1)));
+    wait::until("one more waits", || waiting() == 21);
+    second.shutdown_background();
+    let error = first.block_on(survivor).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+    drop(doomed);
+    server.thaw();
+    first.block_on(until_ok(|| wait(LONG)));
 }

@@ -269,3 +269,17 @@ async fn an_attempt_outlives_the_callers_who_wait_for_it() {
     until_ok(|| async { link.call(&incr(), LONG).await }).await;
     assert_eq!(count(&server), 1, "nothing of the earlier calls was sent");
 }
+
+#[test]
+fn a_runtime_that_ends_while_it_connects_leaves_it_to_the_next() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    proxy.hold();
+    let link = link(&proxy.url(), Purpose::Commands);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime().block_on(link.call(&incr(), Duration::from_millis(10))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    proxy.release();
+    runtime().block_on(until_ok(|| async { link.call(&incr(), LONG).await }));
+    assert_eq!(count(&server), 1);
+}
