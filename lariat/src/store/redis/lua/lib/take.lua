@@ -37,7 +37,6 @@ local function activate(id)
 end
 
 local function take(want)
-  call('LLEN', active) -- of another type: an error before anything is taken
   local ready = (now + 1) * 4096 - 1
   if #call('ZRANGEBYSCORE', base .. 'delayed', '0', ready, 'LIMIT', '0', '1') > 0 then
     seldom().promote()
