@@ -5,7 +5,6 @@
 local limited = is_paused or most_active or settings[3] or ARGV[8] ~= ''
 
 local function take(want)
-  call('LLEN', active) -- of another type: an error before anything is taken
   local ready = (now + 1) * 4096 - 1
   if #call('ZRANGEBYSCORE', base .. 'delayed', '0', ready, 'LIMIT', '0', '1') > 0 then
     seldom().promote()
