@@ -47,6 +47,11 @@ impl Pair {
         &self.node
     }
 
+    /// The address of `BullMQ`'s database.
+    pub fn theirs_url(&self) -> String {
+        self.server.url_db(0)
+    }
+
     /// The address of our database.
     pub fn ours(&self) -> String {
         self.server.url_db(1)

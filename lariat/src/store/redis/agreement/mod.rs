@@ -15,6 +15,8 @@ mod put_back;
 mod recover;
 mod retention;
 mod retry;
+mod steps;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +48,9 @@ pub(super) struct Both {
     lane: Arc<str>,
     number: std::cell::Cell<u64>,
     limiter: Option<RateLimit>,
+    metrics: Option<u32>,
+    /// Node on our database, for steps that only BullMQ does so far.
+    second: std::cell::OnceCell<interop::node::NodeBull>,
 }
 
 impl Both {
@@ -67,11 +72,16 @@ impl Both {
         let pair = Pair::with(options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let queue = open(&pair.ours(), "q");
-        Both { pair, runtime, queue, lane: "t".into(), number: 0.into(), limiter: None }
+        Both { pair, runtime, queue, lane: "t".into(), number: 0.into(), limiter: None, metrics: None, second: std::cell::OnceCell::new() }
     }
 
     pub(in crate::store::redis) fn limited(mut self, max: u64, duration: Duration) -> Both {
         self.limiter = Some(RateLimit { max, duration });
+        self
+    }
+
+    pub(super) fn with_metrics(mut self, points: u32) -> Both {
+        self.metrics = Some(points);
         self
     }
 
@@ -82,6 +92,9 @@ impl Both {
         let mut worker = json!({"lockDuration": 30_000});
         if let Some(limiter) = limiter {
             worker["limiter"] = limiter;
+        }
+        if let Some(points) = self.metrics {
+            worker["metrics"] = json!({"maxDataPoints": points});
         }
         worker
     }
@@ -138,7 +151,7 @@ impl Both {
             want,
             lease: Lease { first, lock_duration: LOCK, worker: None },
             limiter: self.limiter,
-            metrics: None,
+            metrics: self.metrics,
             wake_another: false,
         }
     }

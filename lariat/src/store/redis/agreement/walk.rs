@@ -1,0 +1,259 @@
+//! Random walks: adds, flows, takes, ends, pauses, limits, searches for stalled jobs, in any order. BullMQ goes step by
+//! step; we go step by step too, or hand in and take many at once. Where they arrive must be the same.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::steps::{End, Held, held};
+use super::*;
+use crate::store::exchange::Verdict;
+
+#[derive(Debug, Clone)]
+enum Move {
+    Add(Value),
+    /// A step that only BullMQ does so far, on both databases.
+    Node(Value),
+    /// A parent with children, whose options these are.
+    Family(Value, Vec<Value>),
+    Take,
+    /// Ends of held jobs (any of them, by its place), then as many takes.
+    Ends(Vec<(usize, End)>, usize),
+    /// An end with a token that nobody has, or of a job that is not there.
+    Refused(usize, End),
+    /// A worker dies: its lock lapses.
+    Lose(usize),
+    Extend(usize),
+    Search,
+    Time(u64),
+}
+
+fn keep() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => Just(Value::Null),
+        1 => Just(json!(true)),
+        1 => (1..4).prop_map(|n| json!(n)),
+        1 => Just(json!(false)),
+        1 => (0..3).prop_map(|age| json!({"age": age})),
+        1 => (1..3).prop_map(|n| json!({"age": 1, "count": n})),
+    ]
+}
+
+fn options() -> impl Strategy<Value = Value> {
+    let place = prop_oneof![
+        4 => Just(json!({})),
+        2 => (1..4).prop_map(|p| json!({"priority": p})),
+        2 => prop_oneof![Just(1), Just(50), Just(2000)].prop_map(|d| json!({"delay": d})),
+        1 => (1..3).prop_map(|p| json!({"priority": p, "delay": 50})),
+        1 => Just(json!({"lifo": true})),
+    ];
+    let attempts = prop_oneof![3 => Just(Value::Null), 1 => (0..4).prop_map(|n| json!(n))];
+    (place, keep(), keep(), attempts).prop_map(|(mut opts, complete, fail, attempts)| {
+        for (name, value) in [("removeOnComplete", complete), ("removeOnFail", fail), ("attempts", attempts)] {
+            if !value.is_null() {
+                opts[name] = value;
+            }
+        }
+        opts
+    })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        5 => Just(End::Completed),
+        3 => Just(End::Failed),
+        1 => any::<bool>().prop_map(|lifo| End::Retried { lifo }),
+        1 => prop_oneof![Just(1u64), Just(50)].prop_map(End::BackedOff),
+        1 => prop_oneof![Just(0u64), Just(1), Just(50)].prop_map(End::Delayed),
+        1 => Just(End::WaitsForChildren),
+        1 => Just(End::PutBack),
+    ]
+}
+
+/// Something of the operators', or an add that only BullMQ does so far. Its place among them makes ids.
+fn node() -> impl Strategy<Value = Value> {
+    let dedup = prop_oneof![
+        Just(json!({"id": "d"})),
+        Just(json!({"id": "d", "ttl": 600_000})),
+        Just(json!({"id": "d", "keepLastIfActive": true})),
+        Just(json!({"id": "d", "replace": true})),
+    ];
+    let deduplicated = (options(), dedup).prop_map(|(mut opts, dedup)| {
+        opts["deduplication"] = dedup;
+        json!({"op": "add", "name": "dedup", "data": 1, "opts": opts})
+    });
+    let id = || (1..9u32).prop_map(|id| id.to_string());
+    prop_oneof![
+        4 => deduplicated,
+        1 => Just(json!({"op": "pause"})),
+        2 => Just(json!({"op": "resume"})),
+        1 => (1..4).prop_map(|n| json!({"op": "setGlobalConcurrency", "concurrency": n})),
+        2 => Just(json!({"op": "removeGlobalConcurrency"})),
+        1 => (1..4).prop_map(|n| json!({"op": "setGlobalRateLimit", "max": n, "duration": 600_000})),
+        2 => Just(json!({"op": "removeGlobalRateLimit"})),
+        1 => Just(json!({"op": "queue", "method": "removeRateLimitKey"})),
+        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "promote"})),
+        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "remove"})),
+        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "retry", "args": ["failed"]})),
+        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "changePriority", "args": [{"priority": 2}]})),
+    ]
+}
+
+fn family() -> impl Strategy<Value = Move> {
+    let flag = prop_oneof![
+        Just("failParentOnFailure"),
+        Just("continueParentOnFailure"),
+        Just("ignoreDependencyOnFailure"),
+        Just("removeDependencyOnFailure"),
+        Just("unflagged"),
+    ];
+    let child = (options(), flag).prop_map(|(mut opts, flag)| {
+        opts[flag] = true.into();
+        opts
+    });
+    (options(), prop::collection::vec(child, 1..4)).prop_map(|(parent, children)| Move::Family(parent, children))
+}
+
+fn moves(batches: bool) -> impl Strategy<Value = Vec<Move>> {
+    let ends = if batches { 1..7usize } else { 1..2 };
+    let takes = if batches { 0..6usize } else { 0..1 };
+    let one = prop_oneof![
+        6 => options().prop_map(Move::Add),
+        2 => family(),
+        3 => node().prop_map(Move::Node),
+        8 => Just(Move::Take),
+        10 => (prop::collection::vec((0usize..20, end()), ends), takes).prop_map(|(ends, takes)| Move::Ends(ends, takes)),
+        1 => (0usize..20, end()).prop_map(|(which, end)| Move::Refused(which, end)),
+        1 => (0usize..20).prop_map(Move::Lose),
+        1 => (0usize..20).prop_map(Move::Extend),
+        2 => Just(Move::Search),
+        4 => prop_oneof![Just(1u64), Just(49), Just(2_000), Just(61_000)].prop_map(Move::Time),
+    ];
+    prop::collection::vec(one, 1..50)
+}
+
+struct Walk<'a> {
+    both: &'a Both,
+    held: Vec<Held>,
+    now: u64,
+    tokens: u64,
+    families: usize,
+}
+
+impl Walk<'_> {
+    fn go(&mut self, next: &Move) {
+        let (both, now) = (self.both, self.now);
+        match next {
+            Move::Add(opts) => {
+                both.add("n", &json!({"x": 1}), opts, now);
+            }
+            Move::Node(step) => {
+                let mut step = step.clone();
+                step["now"] = now.into();
+                let _ = both.by_node(step);
+            }
+            Move::Family(parent, children) => self.family(parent, children),
+            Move::Take => {
+                self.tokens += 1;
+                self.held.extend(both.take(self.tokens, now));
+            }
+            Move::Ends(ends, takes) => self.ends(ends, *takes),
+            Move::Refused(which, end) => {
+                let held = self.at(*which).map_or_else(Held::nobody, |at| self.held[at].stolen());
+                both.end(&held, *end, now);
+            }
+            Move::Lose(which) => {
+                // It stays among the held: its worker does not know yet, and will hand in what is refused.
+                if let Some(at) = self.at(*which) {
+                    both.both(&[&["DEL", &format!("bull:q:{}:lock", self.held[at].id)]]);
+                }
+            }
+            Move::Extend(which) => {
+                if let Some(at) = self.at(*which) {
+                    let held = &self.held[at];
+                    both.extend(&[(&held.id, &format!("t:{}", held.n)), ("nobody", "t:1")], LOCK);
+                }
+            }
+            Move::Search => {
+                both.search(now);
+            }
+            Move::Time(ms) => self.now += ms,
+        }
+    }
+
+    fn at(&self, which: usize) -> Option<usize> {
+        (!self.held.is_empty()).then(|| which % self.held.len())
+    }
+
+    fn family(&mut self, parent: &Value, children: &[Value]) {
+        self.families += 1;
+        let member = |name: String, opts: &Value| {
+            let mut opts = opts.clone();
+            opts["jobId"] = name.clone().into();
+            json!({"name": name, "queueName": "q", "data": {}, "opts": opts})
+        };
+        let mut flow = member(format!("f{}", self.families), parent);
+        flow["children"] =
+            (0..).zip(children).map(|(i, opts)| member(format!("f{}c{i}", self.families), opts)).collect();
+        self.both.by_node(json!({"op": "flow", "flow": flow, "now": self.now})).unwrap();
+    }
+
+    fn ends(&mut self, ends: &[(usize, End)], takes: usize) {
+        let mut outcomes = Vec::new();
+        for (which, end) in ends {
+            if let Some(at) = self.at(*which) {
+                outcomes.push((self.held.remove(at), *end));
+            }
+        }
+        let verdicts: Vec<_> =
+            outcomes.iter().map(|(held, end)| self.both.their_end(held, *end, self.now)).collect();
+        let first = self.tokens + 1;
+        let mut ids = Vec::new();
+        for n in (first..).take(takes) {
+            let step = json!({"op": "fetch", "token": format!("t:{n}"), "now": self.now});
+            match self.both.theirs(step)["job"]["id"].as_str() {
+                Some(id) => ids.push(id.to_owned()),
+                None => break,
+            }
+        }
+        let settles = outcomes.iter().map(|(held, end)| held.ours(*end)).collect();
+        let ours = self.both.ours(settles, takes, first, self.now);
+        assert_eq!(ours.verdicts, verdicts, "{outcomes:?}");
+        let taken = held(&ours, first);
+        assert_eq!(taken.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
+        self.tokens += takes as u64;
+        self.held.extend(taken);
+        // Those that have no child to wait for run on.
+        let resumed = outcomes.into_iter().zip(&verdicts);
+        self.held.extend(resumed.filter(|(_, v)| **v == Verdict::Resume).map(|((held, _), _)| held));
+    }
+}
+
+fn walk(batches: bool) {
+    let both = Both::without_markers().with_metrics(4);
+    let config = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 64 };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..config };
+    let result = TestRunner::new(config).run(&moves(batches), |moves| {
+        both.wipe();
+        let mut walk = Walk { both: &both, held: Vec::new(), now: NOW, tokens: 0, families: 0 };
+        for next in &moves {
+            walk.go(next);
+        }
+        let found = if batches { both.differences_of_a_batch() } else { both.pair.differences() };
+        prop_assert_eq!(found, "");
+        Ok(())
+    });
+    if let Err(why) = result {
+        panic!("{why}");
+    }
+}
+
+#[test]
+fn step_by_step() {
+    walk(false);
+}
+
+#[test]
+fn many_at_once() {
+    walk(true);
+}
