@@ -13,23 +13,23 @@ if tail then
     place_in_tail[tail[place]] = place
   end
 end
-local let_go_keys, let_go_ids = {}, {}
+local let_go_keys, let_go_ids, gone = {}, {}, {}
 
 -- 0, or a refusal, which leaves everything as it was. Token `0` means work without locks.
 local function let_go(i, id, token)
-  if locks[i] ~= token and token ~= '0' then
-    return locks[i] and -6 or -2
+  local lock = not gone[id] and locks[i] -- it goes with the first outcome of a job that has several in one call
+  if lock ~= token and token ~= '0' then
+    return lock and -6 or -2
   end
   local place = tail and place_in_tail[id]
   if place then
     place_in_tail[id], tail[place] = false, false
     deepest = deepest and place > deepest and deepest or place
-  elseif place == false and tail then
-    return -2 -- an outcome of the same job came before this one
-  elseif call('LREM', active, '-1', id) == 0 then
+  elseif tail and place == false or call('LREM', active, '-1', id) == 0 then
     return -3
   end
   if token ~= '0' then
+    gone[id] = true
     let_go_keys[#let_go_keys + 1], let_go_ids[#let_go_ids + 1] = lock_keys[i], id
   end
   return 0
