@@ -219,3 +219,47 @@ fn a_record_that_does_not_decode_is_handed_out_with_the_reason() {
     let why = taken.jobs[0].record.as_ref().unwrap_err();
     assert!(why.contains("field data"), "{why}");
 }
+
+#[test]
+fn the_workers_name_is_noted() {
+    let both = Both::without_markers();
+    for _ in 0..2 {
+        both.add("n", &json!(1), &json!({}), NOW);
+    }
+    for (n, name) in [(1, "w-1"), (2, "two words: é")] {
+        let worker = json!({"lockDuration": 30_000, "name": name});
+        let token = format!("t:{n}");
+        both.pair.theirs(json!({"op": "fetch", "queue": "q", "worker": worker, "token": token, "now": NOW}));
+        let mut exchange = both.exchange_of(vec![], 1, n, NOW);
+        exchange.lease.worker = Some(name.into());
+        both.send(&exchange);
+        both.assert_same();
+    }
+    // Without a name the last one stays.
+    let held = both.stored("2");
+    assert_eq!(held.processed_by.as_deref(), Some("two words: é"));
+}
+
+#[test]
+fn a_lock_that_is_left_over_is_taken_over() {
+    let both = Both::with(Options::default().without_key(":marker").exact_tokens());
+    both.add("n", &json!(1), &json!({}), NOW);
+    both.both(&[&["SET", "bull:q:1:lock", "somebody"]]);
+    both.fetch(1, NOW);
+    both.assert_same();
+}
+
+#[test]
+fn nothing_to_take() {
+    let both = Both::start();
+    both.both(&[&["SET", "bull:q:pc", "7"]]);
+    assert_eq!(both.fetch(1, NOW), None);
+    both.assert_same();
+    for due in [900, 300] {
+        both.add("n", &json!(1), &json!({"delay": due}), NOW);
+        let theirs = both.theirs(json!({"op": "fetch", "token": "t:1", "now": NOW}));
+        let ours = both.ours(vec![], 1, 1, NOW);
+        assert_eq!((&theirs["delayUntil"], ours.hint), (&json!(NOW + due), Hint::DueAt(at(NOW + due))));
+        both.assert_same();
+    }
+}

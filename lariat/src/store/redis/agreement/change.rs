@@ -75,3 +75,50 @@ fn states_as_bullmq_sees_them() {
     assert_eq!(overview.counts.unfinished(), 4);
     assert!(!overview.paused);
 }
+
+#[test]
+fn logs_of_a_job_that_keeps_some_or_none() {
+    let both = Both::start();
+    for keep in [0, 1, 3] {
+        both.wipe();
+        both.add("n", &json!(1), &json!({"keepLogs": keep}), NOW);
+        for row in ["a", "", "c", "é"] {
+            let theirs =
+                both.pair.theirs(json!({"op": "job", "queue": "q", "id": "1", "method": "log", "args": [row]}));
+            let ours = change(&both, None, log(&[row], both.stored("1").options.keep_logs)).unwrap();
+            if keep > 0 {
+                assert_eq!(theirs, ours, "{keep}");
+                both.assert_same();
+            } else {
+                // BullMQ takes 0 for unset, and keeps all.
+                assert_eq!(ours, 0);
+                both.assert_same_but(&["bull:q:1:logs"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_changed() {
+    let both = Both::start();
+    let theirs = |method: &str| {
+        let step = json!({"op": "backend", "method": method, "args": ["nobody", "1"]});
+        both.their_refusal(step)
+    };
+    assert_eq!(theirs("addLog"), Refusal::MissingJob.code());
+    for change_ in [Change::Progress(raw(&json!(1))), Change::Data(raw(&json!(1))), log(&["x"], None)] {
+        assert_eq!(change(&both, None, change_), Err(Some(Refusal::MissingJob)));
+    }
+    both.assert_same();
+}
+
+#[test]
+fn progress_of_every_kind() {
+    let both = Both::start();
+    both.add("n", &json!(1), &json!({}), NOW);
+    for progress in [json!(0), json!(12.5), json!(null), json!("half"), json!({"of": [1, {}]}), json!(true)] {
+        both.pair.theirs(json!({"op": "job", "queue": "q", "id": "1", "method": "updateProgress", "args": [progress]}));
+        change(&both, None, Change::Progress(raw(&progress))).unwrap();
+        both.assert_same();
+    }
+}

@@ -78,7 +78,8 @@ fn the_held_job_comes_with_all_that_it_was_to_have() {
             both.add("other", &json!(1), &json!({"priority": 4}), NOW);
             let opts = with_dedup(&held, &dedup);
             for data in [json!("first"), json!({"last": [1, 2.5, null]})] {
-                both.by_node(json!({"op": "add", "name": "held", "data": data, "opts": opts, "now": NOW + 5001})).unwrap();
+                both.by_node(json!({"op": "add", "name": "held", "data": data, "opts": opts, "now": NOW + 5001}))
+                    .unwrap();
             }
             both.end(&job, end, NOW + 5002);
             let found = both.pair.differences();

@@ -1,5 +1,6 @@
 //! To run later: a backoff, or because the handler asked for it.
 
+use super::steps::End;
 use super::*;
 use crate::store::exchange::Verdict;
 
@@ -45,4 +46,54 @@ fn the_next_due_time_is_marked_even_when_a_job_is_taken() {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let due = (NOW + 705) as f64;
     assert_eq!(score, Some(due));
+}
+
+#[test]
+fn places_within_a_millisecond_are_given_in_turn() {
+    let both = Both::start();
+    for _ in 0..6 {
+        both.add("n", &json!(1), &json!({"priority": 1}), NOW);
+    }
+    let held: Vec<_> = (1..=5).map(|n| both.hold(n, NOW)).collect();
+    both.both(&[&["DEL", "bull:q:marker"]]);
+    for (job, end) in
+        held.iter().zip([End::BackedOff(9), End::Delayed(9), End::BackedOff(8), End::Delayed(9), End::Delayed(9)])
+    {
+        both.end(job, end, NOW);
+        // The earliest is the same for all but one; none is at a fraction.
+        both.assert_same();
+    }
+    // In one call too, where a place is free in the middle: what counts is the highest.
+    both.both(&[&["ZREM", "bull:q:delayed", "2"]]);
+    let last = both.hold(6, NOW);
+    both.both(&[&["DEL", "bull:q:marker"]]);
+    both.end(&last, End::BackedOff(9), NOW);
+    both.assert_same();
+}
+
+#[test]
+fn a_full_millisecond_shares_its_last_place() {
+    let both = Both::without_markers();
+    both.both(&[&["ZADD", "bull:q:delayed", &((NOW + 9) * 4096 + 4095).to_string(), "x"]]);
+    for n in 1..=2 {
+        both.add("n", &json!(1), &json!({}), NOW);
+        let job = both.hold(n, NOW);
+        both.end(&job, End::BackedOff(9), NOW);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn many_delayed_in_one_call_take_the_places_of_as_many_calls() {
+    let both = Both::without_markers();
+    let ends = [5u64, 5, 0, 5, 7, 0, 5].map(End::Delayed);
+    for _ in ends {
+        both.add("n", &json!(1), &json!({}), NOW);
+    }
+    let held: Vec<_> = (1..).zip(ends).map(|(n, end)| (both.hold(n, NOW), end)).collect();
+    for (job, end) in &held {
+        both.their_end(job, *end, NOW + 1);
+    }
+    both.ours(held.iter().map(|(job, end)| job.ours(*end)).collect(), 0, 0, NOW + 1);
+    assert_eq!(both.differences_of_a_batch(), "");
 }

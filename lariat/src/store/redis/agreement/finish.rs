@@ -1,5 +1,6 @@
 //! Completed and failed: fields, sets, events, refusals, drained, metrics, deduplication.
 
+use super::steps::End;
 use super::*;
 use crate::store::exchange::{Hint, Verdict};
 
@@ -230,4 +231,104 @@ fn results_of_many_jobs_at_once() {
     assert_eq!(ours.verdicts[11], Verdict::Refused(Refusal::MissingLock));
     assert_eq!(ours.verdicts.iter().filter(|verdict| **verdict == Verdict::Accepted).count(), 10);
     both.assert_same();
+}
+
+#[test]
+fn the_last_of_several_attempts_exhausts_them() {
+    let both = Both::without_markers().with_metrics(5);
+    for keep in [json!({}), json!({"removeOnFail": true})] {
+        both.wipe();
+        let mut opts = keep;
+        opts["attempts"] = 3.into();
+        both.add("n", &json!(1), &opts, NOW);
+        for (n, end) in (1..).zip([End::BackedOff(5), End::Retried { lifo: true }, End::Failed]) {
+            let job = both.hold(n, NOW + 10 * n);
+            both.end(&job, end, NOW + 10 * n + 1);
+            both.assert_same();
+        }
+    }
+}
+
+#[test]
+fn metrics_of_failures_are_their_own() {
+    let both = Both::without_markers().with_metrics(2);
+    for (n, end) in (1..).zip([End::Completed, End::Failed, End::Failed, End::Retried { lifo: false }, End::Failed]) {
+        both.add("n", &json!(1), &json!({}), NOW);
+        let job = both.hold(n, NOW + n * 50_000);
+        both.end(&job, end, NOW + n * 50_000);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn drained_is_told_when_nothing_is_left() {
+    let both = Both::without_markers();
+    for end in [End::Completed, End::Failed] {
+        for left in [json!(null), json!({}), json!({"priority": 1}), json!({"delay": 900})] {
+            for another_runs in [false, true] {
+                both.wipe();
+                both.add("n", &json!(1), &json!({}), NOW);
+                both.add("n", &json!(1), &json!({}), NOW);
+                let job = both.hold(1, NOW);
+                let other = both.hold(2, NOW);
+                if !another_runs {
+                    both.end(&other, End::Delayed(50), NOW);
+                }
+                if !left.is_null() {
+                    both.add("n", &json!(1), &left, NOW);
+                }
+                both.end(&job, end, NOW + 1);
+                let found = both.pair.differences();
+                assert!(found.is_empty(), "{end:?} {left} {another_runs}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn drained_after_a_take_that_found_nothing() {
+    // With a delayed job BullMQ answers its due time and says nothing.
+    for delayed in [false, true] {
+        let both = Both::without_markers();
+        both.add("n", &json!(1), &json!({}), NOW);
+        let job = both.hold(1, NOW);
+        if delayed {
+            both.add("n", &json!(1), &json!({"delay": 900}), NOW);
+        }
+        let step = json!({"op": "moveToCompleted", "id": job.id, "value": job.value(), "token": "t:1",
+            "fetchNext": true, "now": NOW + 1});
+        both.theirs(step);
+        both.ours(vec![job.ours(End::Completed)], 1, 2, NOW + 1);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn the_token_of_those_that_take_no_lock() {
+    let both = Both::without_markers();
+    for end in [End::Completed, End::Failed, End::Retried { lifo: false }, End::Delayed(5), End::PutBack] {
+        both.wipe();
+        both.add("n", &json!(1), &json!({}), NOW);
+        let job = both.hold(1, NOW);
+        both.both(&[&["DEL", "bull:q:1:lock"]]);
+        both.their_end(&job.without_lock(), end, NOW + 1);
+        let ours = both.ours(vec![job.without_lock().ours(end)], 0, 0, NOW + 1);
+        assert_eq!(ours.verdicts, [Verdict::Accepted], "{end:?}");
+        both.assert_same();
+    }
+}
+
+#[test]
+fn results_of_every_kind() {
+    let both = Both::without_markers();
+    let long = "x".repeat(100_000);
+    for (n, value) in
+        (1..).zip([json!(null), json!(""), json!({}), json!([]), json!(-0.5), json!(long), json!("\u{0}\"\\\u{1f980}")])
+    {
+        both.add("n", &json!(1), &json!({}), NOW);
+        let job = both.fetch(n, NOW).unwrap();
+        both.theirs(json!({"op": "moveToCompleted", "id": job, "value": value, "token": format!("t:{n}"), "now": NOW}));
+        both.ours(vec![complete(&job, n, &value, Keep::ALL)], 0, 0, NOW);
+        both.assert_same();
+    }
 }

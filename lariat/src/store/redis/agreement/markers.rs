@@ -65,7 +65,9 @@ fn after_each_end_on_each_ground() {
 fn after_each_add_on_each_ground() {
     let both = Both::start();
     for ground in GROUNDS {
-        for opts in [json!({}), json!({"priority": 2}), json!({"lifo": true}), json!({"delay": 3}), json!({"jobId": "x"})] {
+        for opts in
+            [json!({}), json!({"priority": 2}), json!({"lifo": true}), json!({"delay": 3}), json!({"jobId": "x"})]
+        {
             both.wipe();
             both.both(&[&["LPUSH", "bull:q:active", "a", "b"]]);
             both.both(ground);

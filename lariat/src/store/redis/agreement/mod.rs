@@ -78,7 +78,16 @@ impl Both {
         let pair = Pair::with(options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let queue = open(&pair.ours(), "q");
-        Both { pair, runtime, queue, lane: "t".into(), number: 0.into(), limiter: None, metrics: None, second: std::cell::OnceCell::new() }
+        Both {
+            pair,
+            runtime,
+            queue,
+            lane: "t".into(),
+            number: 0.into(),
+            limiter: None,
+            metrics: None,
+            second: std::cell::OnceCell::new(),
+        }
     }
 
     pub(in crate::store::redis) fn limited(mut self, max: u64, duration: Duration) -> Both {

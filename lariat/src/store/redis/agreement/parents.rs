@@ -1,5 +1,6 @@
 //! What a child's end means to its parent, and parents that wait.
 
+use super::steps::End;
 use super::*;
 use crate::store::exchange::Verdict;
 
@@ -189,4 +190,153 @@ fn a_damaged_parent_costs_a_report_and_not_the_child() {
     let ours = both.ours(vec![complete("c0", 1, &json!(1), Keep::ALL)], 0, 0, NOW + 2);
     assert_eq!(ours.verdicts, [Verdict::Accepted]);
     assert!(ours.dropped[0].id == "c0" && ours.dropped[0].why.contains("WRONGTYPE"), "{:?}", ours.dropped);
+}
+
+/// Adds a tree on both sides: BullMQ does, on each.
+fn tree(both: &Both, flow: &Value) {
+    both.by_node(json!({"op": "flow", "flow": flow, "now": NOW})).unwrap();
+}
+
+fn node(id: &str, queue: &str, opts: &Value, children: Vec<Value>) -> Value {
+    let mut opts = opts.clone();
+    opts["jobId"] = id.into();
+    json!({"name": id, "queueName": queue, "data": id, "opts": opts, "children": children})
+}
+
+const FLAGS: [&str; 5] = [
+    "failParentOnFailure",
+    "continueParentOnFailure",
+    "ignoreDependencyOnFailure",
+    "removeDependencyOnFailure",
+    "unflagged",
+];
+
+#[test]
+fn a_failure_goes_up_to_the_grandparent() {
+    let both = Both::without_markers();
+    for flag in FLAGS {
+        for middle_opts in [json!({}), json!({"removeOnFail": true})] {
+            both.wipe();
+            let mut opts = middle_opts.clone();
+            opts[flag] = true.into();
+            let child = node("child", "q", &json!({"failParentOnFailure": true}), vec![]);
+            let middle = node("middle", "q", &opts, vec![child]);
+            tree(&both, &node("top", "q", &json!({}), vec![middle]));
+            let child = both.hold(1, NOW);
+            both.end(&child, End::Failed, NOW + 1);
+            both.assert_same();
+            // Its worker sees the deferred failure and fails it.
+            let middle = both.hold(2, NOW + 2);
+            assert_eq!(middle.id, "middle");
+            both.end(&middle, End::Failed, NOW + 3);
+            let found = both.pair.differences();
+            assert!(found.is_empty(), "{flag}: {found}");
+            if let Some(top) = both.take(3, NOW + 4) {
+                let end = if flag == FLAGS[0] { End::Failed } else { End::Completed };
+                both.end(&top, end, NOW + 5);
+                both.assert_same();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parent_in_another_queue_of_every_kind() {
+    let both = Both::start();
+    let grounds: [&[&str]; 4] = [
+        &["HSET", "bull:other:meta", "concurrency", "9"],
+        &["HSET", "bull:other:meta", "paused", "1"],
+        &["HSET", "bull:q:meta", "paused", "1"],
+        &["HSET", "bull:other:meta", "concurrency", "0"],
+    ];
+    for ground in grounds {
+        for parent in [json!({}), json!({"priority": 2}), json!({"delay": 60})] {
+            for (flag, end) in FLAGS.into_iter().map(|flag| (flag, End::Failed)).chain([("unflagged", End::Completed)])
+            {
+                both.wipe();
+                let child = node("c", "q", &json!({flag: true}), vec![]);
+                tree(&both, &node("p", "other", &parent, vec![child]));
+                let child = both.hold(1, NOW);
+                both.both(&[ground, &["DEL", "bull:q:marker"], &["DEL", "bull:other:marker"]]);
+                both.end(&child, end, NOW + 2);
+                let found = both.pair.differences();
+                assert!(found.is_empty(), "{ground:?} {parent} {flag} {end:?}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parent_that_is_elsewhere_by_now() {
+    let both = Both::without_markers();
+    let places: [&[&[&str]]; 5] = [
+        &[&["ZADD", "bull:q:delayed", "6963200003072000", "p"]],
+        &[&["LPUSH", "bull:q:active", "p"]],
+        &[&["ZADD", "bull:q:failed", "5", "p"]],
+        &[&["ZADD", "bull:q:completed", "5", "p"]],
+        &[&["DEL", "bull:q:p"]],
+    ];
+    for place in places {
+        for (flag, end) in FLAGS.into_iter().map(|flag| (flag, End::Failed)).chain([("unflagged", End::Completed)]) {
+            both.wipe();
+            tree(&both, &node("p", "q", &json!({"delay": 60}), vec![node("c", "q", &json!({flag: true}), vec![])]));
+            let child = both.hold(1, NOW);
+            both.both(&[&["ZREM", "bull:q:waiting-children", "p"]]);
+            both.both(place);
+            both.end(&child, end, NOW + 2);
+            let found = both.pair.differences();
+            assert!(found.is_empty(), "{place:?} {flag} {end:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_child_that_its_parent_knows_no_more() {
+    let both = Both::without_markers();
+    for (flag, end) in FLAGS.into_iter().map(|flag| (flag, End::Failed)).chain([("unflagged", End::Completed)]) {
+        for opts in [json!({}), json!({"removeOnComplete": true, "removeOnFail": true})] {
+            both.wipe();
+            let mut opts = opts;
+            opts[flag] = true.into();
+            let children = vec![node("c", "q", &opts, vec![]), node("d", "q", &json!({}), vec![])];
+            tree(&both, &node("p", "q", &json!({}), children));
+            let child = both.hold(1, NOW);
+            both.both(&[&["SREM", "bull:q:p:dependencies", "bull:q:c"]]);
+            both.end(&child, end, NOW + 2);
+            let found = both.pair.differences();
+            assert!(found.is_empty(), "{flag} {end:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn an_older_client_wrote_the_parents_key_alone() {
+    let both = Both::without_markers();
+    for end in [End::Completed, End::Failed] {
+        both.wipe();
+        let child = node("c", "q", &json!({"failParentOnFailure": true}), vec![]);
+        tree(&both, &node("p", "other", &json!({}), vec![child]));
+        let child = both.hold(1, NOW);
+        both.both(&[&["HDEL", "bull:q:c", "parent"]]);
+        both.end(&child, end, NOW + 2);
+        let found = both.pair.differences();
+        assert!(found.is_empty(), "{end:?}: {found}");
+    }
+}
+
+#[test]
+fn a_failed_child_that_is_not_kept_holds_nobody() {
+    let both = Both::start();
+    for flag in FLAGS {
+        for parent in [json!({}), json!({"priority": 2}), json!({"delay": 60})] {
+            both.wipe();
+            let child = node("c", "q", &json!({flag: true, "removeOnFail": true}), vec![]);
+            tree(&both, &node("p", "other", &parent, vec![child]));
+            let child = both.hold(1, NOW);
+            both.both(&[&["DEL", "bull:q:marker"], &["DEL", "bull:other:marker"]]);
+            both.end(&child, End::Failed, NOW + 2);
+            let found = both.pair.differences();
+            assert!(found.is_empty(), "{flag} {parent}: {found}");
+        }
+    }
 }

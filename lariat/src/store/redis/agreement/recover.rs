@@ -154,3 +154,73 @@ fn another_search_between_two_slices_does_no_harm() {
     let different: std::collections::BTreeSet<usize> = waiting.iter().copied().collect();
     assert_eq!((waiting.len(), different.len()), (4_500, 4_500));
 }
+
+/// One active job without a lock, suspected.
+fn lapsed(both: &Both, opts: &Value) {
+    both.wipe();
+    both.add("n", &json!(1), opts, NOW);
+    both.hold(1, NOW);
+    both.search(NOW + 1);
+    both.both(&[&["DEL", "bull:q:1:lock", "bull:q:marker"]]);
+}
+
+#[test]
+fn to_the_front_of_all_whatever_its_priority() {
+    let both = Both::start();
+    for opts in [json!({}), json!({"priority": 3}), json!({"lifo": true})] {
+        lapsed(&both, &opts);
+        both.add("n", &json!(1), &json!({}), NOW);
+        assert_eq!(both.search(NOW + 2), ["1"]);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn nobody_is_woken_where_nothing_may_start() {
+    let both = Both::start();
+    for ground in [["paused", "1"], ["concurrency", "1"], ["concurrency", "2"]] {
+        lapsed(&both, &json!({}));
+        both.both(&[&["HSET", "bull:q:meta", ground[0], ground[1]], &["LPUSH", "bull:q:active", "x"]]);
+        both.both(&[&["SET", "bull:q:x:lock", "t"]]);
+        assert_eq!(both.search(NOW + 2), ["1"]);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn a_schedulers_job_is_never_to_fail() {
+    let both = Both::start();
+    let grounds: [&[&str]; 3] = [
+        &["HSET", "bull:q:repeat:s", "name", "n"],
+        &["ZADD", "bull:q:repeat", "1", "s"],
+        &["ZADD", "bull:q:repeat", "1", "other"],
+    ];
+    for (ground, to_fail) in grounds.into_iter().zip([false, false, true]) {
+        lapsed(&both, &json!({}));
+        both.both(&[ground, &["HSET", "bull:q:1", "rjk", "s", "stc", "7"]]);
+        assert_eq!(both.search(NOW + 2), ["1"]);
+        both.assert_same();
+        assert_eq!(both.stored("1").deferred_failure.is_some(), to_fail);
+    }
+}
+
+#[test]
+fn suspects_that_are_not_active_are_let_be() {
+    let both = Both::start();
+    lapsed(&both, &json!({}));
+    both.both(&[&["LREM", "bull:q:active", "1", "1"], &["LPUSH", "bull:q:wait", "1"]]);
+    assert!(both.search(NOW + 2).is_empty());
+    both.assert_same();
+}
+
+#[test]
+fn a_long_stream_is_trimmed() {
+    let both = Both::start();
+    lapsed(&both, &json!({}));
+    both.both(&[&["HSET", "bull:q:meta", "opts.maxLenEvents", "1"]]);
+    for i in 0..150 {
+        both.both(&[&["XADD", "bull:q:events", "*", "event", "x", "jobId", &i.to_string()]]);
+    }
+    both.search(NOW + 2);
+    both.assert_same();
+}

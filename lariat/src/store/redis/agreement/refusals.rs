@@ -107,10 +107,7 @@ fn children_stand_before_the_lock() {
 fn a_job_with_children_may_fail() {
     let both = Both::without_markers();
     let job = active(&both, End::Failed);
-    both.both(&[
-        &["SADD", "bull:q:1:dependencies", "bull:q:c"],
-        &["ZADD", "bull:q:1:unsuccessful", "1", "bull:q:d"],
-    ]);
+    both.both(&[&["SADD", "bull:q:1:dependencies", "bull:q:c"], &["ZADD", "bull:q:1:unsuccessful", "1", "bull:q:d"]]);
     assert_eq!(both.end(&job, End::Failed, NOW + 1), Verdict::Accepted);
     both.assert_same();
 }

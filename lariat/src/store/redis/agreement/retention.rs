@@ -1,5 +1,6 @@
 //! Which finished jobs are kept.
 
+use super::steps::End;
 use super::*;
 
 fn run(rule: &Value, keep: Keep, ended: &[u64]) {
@@ -82,4 +83,60 @@ fn a_rule_that_comes_late_works_in_parts() {
     both.ours(vec![complete(&job, 1, &json!(1), Keep::last(10))], 0, 0, NOW + 1);
     let left = both.runtime.block_on(both.queue.overview()).unwrap().counts.completed;
     assert_eq!(left, 1501);
+}
+
+#[test]
+fn a_job_that_goes_takes_all_that_is_its_own() {
+    let both = Both::without_markers();
+    for (keep, end) in [("removeOnComplete", End::Completed), ("removeOnFail", End::Failed)] {
+        for rule in [json!(true), json!(1), json!({"age": 1}), json!({"age": 1, "count": 1})] {
+            both.wipe();
+            for n in 1..=2 {
+                both.add("n", &json!(1), &json!({keep: rule, "jobId": format!("j{n}")}), NOW);
+                let job = both.hold(n, NOW);
+                let key = |more: &str| format!("bull:q:j{n}:{more}");
+                both.both(&[
+                    &["RPUSH", &key("logs"), "row"],
+                    &["HSET", &key("processed"), "c", "1"],
+                    &["HSET", &key("failed"), "c", "1"],
+                    &["SET", &key("else"), "stays"],
+                ]);
+                if end == End::Failed {
+                    both.both(&[
+                        &["SADD", &key("dependencies"), "bull:q:c"],
+                        &["ZADD", &key("unsuccessful"), "1", "bull:q:c"],
+                    ]);
+                }
+                both.end(&job, end, NOW + 5000 * n);
+                let found = both.pair.differences();
+                assert!(found.is_empty(), "{rule} {end:?} {n}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deduplication_id_outlives_its_job_that_is_removed_later() {
+    let both = Both::without_markers();
+    let dedup = json!({"removeOnComplete": 1, "deduplication": {"id": "d", "ttl": 600_000}});
+    both.by_node(json!({"op": "add", "name": "n", "data": 1, "opts": dedup, "now": NOW})).unwrap();
+    both.add("n", &json!(1), &json!({"removeOnComplete": 1}), NOW);
+    for n in 1..=2 {
+        let job = both.hold(n, NOW);
+        both.end(&job, End::Completed, NOW + n);
+        both.assert_same();
+    }
+}
+
+#[test]
+fn rules_differ_from_job_to_job() {
+    let both = Both::without_markers();
+    let rules = [json!(3), json!(false), json!({"count": 2}), json!(true), json!(1), json!({"age": 100}), json!(0)];
+    for (n, rule) in (1..).zip(rules) {
+        both.add("n", &json!(1), &json!({"removeOnComplete": rule, "removeOnFail": rule}), NOW);
+        let job = both.hold(n, NOW);
+        both.end(&job, if n % 2 == 0 { End::Failed } else { End::Completed }, NOW + n);
+        let found = both.pair.differences();
+        assert!(found.is_empty(), "{rule}: {found}");
+    }
 }

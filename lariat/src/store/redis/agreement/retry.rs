@@ -1,5 +1,6 @@
 //! A failed attempt that is due again at once.
 
+use super::steps::End;
 use super::*;
 use crate::store::exchange::Verdict;
 
@@ -68,4 +69,41 @@ fn refused_without_the_lock() {
     let ours = both.ours(vec![retry(&job, 1, "boom", false)], 0, 0, NOW + 5);
     assert_eq!(ours.verdicts, [Verdict::Refused(Refusal::from_code(code).unwrap())]);
     both.assert_same();
+}
+
+#[test]
+fn again_and_again_by_every_way_of_running() {
+    let both = Both::without_markers();
+    for opts in [json!({}), json!({"priority": 4}), json!({"lifo": true}), json!({"delay": 5})] {
+        for lifo in [false, true] {
+            both.wipe();
+            for _ in 0..3 {
+                both.add("n", &json!(1), &opts, NOW);
+            }
+            for n in 1..=6 {
+                let job = both.hold(n, NOW + 10);
+                both.end(&job, End::Retried { lifo }, NOW + 10 + n);
+                let found = both.pair.differences();
+                assert!(found.is_empty(), "{opts} {lifo} {n}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn by_the_priority_that_it_has_now() {
+    let both = Both::without_markers();
+    for (before, after) in [(json!({}), 2), (json!({"priority": 2}), 0)] {
+        for end in [End::Retried { lifo: false }, End::PutBack, End::Delayed(1)] {
+            both.wipe();
+            both.add("n", &json!(1), &before, NOW);
+            let job = both.hold(1, NOW);
+            let args = json!([{"priority": after}]);
+            both.by_node(json!({"op": "job", "id": "1", "method": "changePriority", "args": args})).unwrap();
+            both.end(&job, end, NOW + 1);
+            both.assert_same();
+            both.hold(2, NOW + 5);
+            both.assert_same();
+        }
+    }
 }

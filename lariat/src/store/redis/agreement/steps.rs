@@ -23,6 +23,7 @@ pub(super) enum End {
 pub(super) struct Held {
     pub(super) id: String,
     pub(super) n: u64,
+    locked: bool,
     attempts: u32,
     keep: (Keep, Keep),
     traces: Vec<String>,
@@ -30,7 +31,12 @@ pub(super) struct Held {
 
 impl Held {
     fn token(&self) -> String {
-        format!("t:{}", self.n)
+        if self.locked { format!("t:{}", self.n) } else { "0".into() }
+    }
+
+    /// The same job in the hands of somebody who takes no locks.
+    pub(super) fn without_lock(&self) -> Held {
+        Held { locked: false, ..self.clone() }
     }
 
     /// The same job with a token that nobody has.
@@ -40,7 +46,7 @@ impl Held {
 
     /// A job that does not exist.
     pub(super) fn nobody() -> Held {
-        Held { id: "nobody".into(), n: 1, attempts: 0, keep: (Keep::ALL, Keep::ALL), traces: Vec::new() }
+        Held { id: "nobody".into(), n: 1, locked: true, attempts: 0, keep: (Keep::ALL, Keep::ALL), traces: Vec::new() }
     }
 
     fn failure(&self) -> Failure {
@@ -58,17 +64,16 @@ impl Held {
             End::Completed => Transition::Complete { value: raw(&self.value()), keep: self.keep.0 },
             End::Failed => Transition::Fail { failure: self.failure(), keep: self.keep.1, attempts: self.attempts },
             End::Retried { lifo } => Transition::Retry { failure: self.failure(), lifo },
-            End::BackedOff(ms) => Transition::Delay {
-                delay: Duration::from_millis(ms),
-                attempt: DelayedAttempt::Failed(self.failure()),
-            },
+            End::BackedOff(ms) => {
+                Transition::Delay { delay: Duration::from_millis(ms), attempt: DelayedAttempt::Failed(self.failure()) }
+            }
             End::Delayed(ms) => {
                 Transition::Delay { delay: Duration::from_millis(ms), attempt: DelayedAttempt::NotUsed }
             }
             End::WaitsForChildren => Transition::WaitForChildren,
             End::PutBack => Transition::PutBack,
         };
-        settle(&self.id, self.n, to)
+        Settle { id: id(&self.id), token: self.token().into(), to }
     }
 
     fn theirs(&self, end: End, now: u64) -> Value {
@@ -194,6 +199,12 @@ impl Both {
         ours
     }
 
+    /// The record that we have stored.
+    #[track_caller]
+    pub(super) fn stored(&self, job: &str) -> crate::JobRecord {
+        self.runtime.block_on(self.queue.job(&id(job))).unwrap().expect("a record").record
+    }
+
     /// Both databases empty again: cheaper than another pair of programs.
     pub(super) fn wipe(&self) {
         self.both(&[&["FLUSHDB"]]);
@@ -232,6 +243,7 @@ pub(super) fn held(exchanged: &Exchanged, first: u64) -> Vec<Held> {
         Held {
             id: job.id.to_string(),
             n,
+            locked: true,
             attempts: record.options.attempts,
             keep: (keep(record.options.remove_on_complete), keep(record.options.remove_on_fail)),
             traces: record.stacktrace.clone(),

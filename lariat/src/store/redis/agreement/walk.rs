@@ -212,8 +212,7 @@ impl Walk<'_> {
                 outcomes.push((self.held.remove(at), *end));
             }
         }
-        let verdicts: Vec<_> =
-            outcomes.iter().map(|(held, end)| self.both.their_end(held, *end, self.now)).collect();
+        let verdicts: Vec<_> = outcomes.iter().map(|(held, end)| self.both.their_end(held, *end, self.now)).collect();
         let first = self.tokens + 1;
         let mut ids = Vec::new();
         for n in (first..).take(takes) {
