@@ -13,8 +13,9 @@ Example:
   lariat work mail -c 4 -- ./send-mail
   lariat queue stats mail
 
-Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 store unreachable, 5 stopped with jobs handed back,
-128+n ended by force (signal n).";
+Exit status:
+  0 done, 1 failed, 2 usage, 3 not found, 4 store unreachable, 5 stopped with jobs handed back,
+  128+n ended by force (signal n)";
 
 /// Background jobs on a store that BullMQ shares: add them, run any program for each, look into queues.
 #[derive(Debug, Parser)]
@@ -56,11 +57,13 @@ Examples:
   lariat add mail welcome '{\"to\":\"ada@example.org\"}'
   lariat add mail reminder --delay 1h30m --id invoice-7-reminder
   lariat add mail digest --attempts 5 --backoff exponential:1s:0.5 --remove-on-complete 1000
-  lariat add mail --stdin < jobs.jsonl     # {\"name\":…,\"data\":…,\"opts\":{…}} a line, opts as BullMQ names them
+  lariat add mail --stdin < jobs.jsonl
 
 Prints the job's id. Adding an id that exists adds nothing and prints it.
-With --stdin, jobs are added 500 at a time. A bad line ends it (exit status 1): the batches before its own stay,
-nothing of its batch or after it is added.";
+
+A line of stdin is {\"name\":…,\"data\":…,\"opts\":{…}}, with the options as BullMQ names them. Jobs are
+added 500 at a time. A bad line ends it (exit status 1): the batches before its own stay, nothing of
+its batch or after it is added.";
 
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]
@@ -117,22 +120,28 @@ Examples:
 
 CMD runs once for each job, without a shell, in a process group of its own. It gets:
   stdin        the job's data, as JSON (it need not read it)
-  environment  LARIAT_STORE, LARIAT_PREFIX, LARIAT_QUEUE, LARIAT_JOB_ID, LARIAT_JOB_NAME, LARIAT_ATTEMPT (1 for the
-               first), LARIAT_STARTS (grows with every run: a fencing value), LARIAT_TOKEN, LARIAT_TRACEPARENT
+  environment  LARIAT_STORE, LARIAT_PREFIX, LARIAT_QUEUE, LARIAT_JOB_ID, LARIAT_JOB_NAME,
+               LARIAT_ATTEMPT (1 for the first), LARIAT_STARTS (grows with every run: a fencing
+               value), LARIAT_TOKEN, LARIAT_TRACEPARENT
 
 What its end means:
-  0            completed; what it printed, less one final newline, is the result: as JSON if it parses, else as a
-               string; nothing printed is null; more than 1 MiB is a failed attempt
+  0            completed; what it printed, less one final newline, is the result: as JSON if it
+               parses, else as a string; nothing printed is null; over 1 MiB is a failed attempt
   75           later: again after the next attempt's backoff (else 1 s); no attempt is used
   65           failed for good
-  other        a failed attempt; the reason is the end of what it wrote to stderr (4 KiB), else its status
-Its stderr goes to the job's log while it runs (1,000 lines of 4 KiB). What it leaves running in its process group
-is killed as it ends.
+  other        a failed attempt; the reason is the end of its stderr (4 KiB), else its status
 
-A timeout, a cancel or a lost lock sends TERM to the process group, and KILL 2 s later.
+Its stderr goes to the job's log while it runs (1,000 lines of 4 KiB). What it leaves running in its
+process group is killed as it ends.
 
-Signals: TERM or INT once: no new jobs, wait up to --grace, then TERM and KILL, and hand the jobs back (exit status
-5). Twice: that at once. Three times: exit at once. TSTP: no new jobs. CONT: go on. USR1: what is running, to stderr.";
+A timeout, a cancel or a lost lock sends TERM to the process group, and KILL 2 s later. Commands end
+with the worker, however it ends.
+
+Signals:
+  TERM or INT  no new jobs, wait up to --grace, then TERM and KILL, and hand the jobs back (exit
+               status 5); a second one does that at once, a third exits at once
+  TSTP, CONT   no new jobs; go on
+  USR1         what is running, to stderr";
 
 #[derive(Debug, Args)]
 #[command(after_help = WORK_EXAMPLES)]

@@ -53,6 +53,7 @@ fn no_lock_is_lost_while_every_runtime_thread_is_blocked() {
         let barrier = Arc::clone(&all_blocked);
         runtime.spawn(async move {
             barrier.wait();
+            // sleep: to hold the runtime's threads for that long is what is tested
             thread::sleep(lock * 3);
             barrier.wait();
         });

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::job::{Backoff, BackoffKind, JobOptions};
 
+/// The longest wait in milliseconds, far beyond any due time that a store accepts: whoever schedules it caps it.
+const LONGEST: f64 = 4e15;
+
 /// What follows a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -51,8 +54,6 @@ pub(crate) fn delay(backoff: &Backoff, made: u32, chance: f64) -> Result<Duratio
     } else {
         full
     };
-    // Far beyond any due time that a store accepts; whoever schedules it caps it.
-    const LONGEST: f64 = 4e15;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 4e15 after the clamp")]
     let whole = ms.clamp(0.0, LONGEST) as u64;
     Ok(Duration::from_millis(whole))
@@ -102,8 +103,8 @@ mod tests {
         #[test]
         fn jitter_draws_from_the_upper_part(d in 1u64..100_000, j in 0.01f64..=1.0, chance in 0.0f64..1.0, made in 1u32..8) {
             let plain = Backoff::exponential(Duration::from_millis(d));
-            let full = delay(&plain, made, 0.0).unwrap().as_millis() as f64;
-            let drawn = delay(&plain.clone().jitter(j), made, chance).unwrap().as_millis() as f64;
+            let full = delay(&plain, made, 0.0).unwrap().as_secs_f64() * 1000.0;
+            let drawn = delay(&plain.clone().jitter(j), made, chance).unwrap().as_secs_f64() * 1000.0;
             prop_assert!(drawn <= full);
             prop_assert!(drawn >= (full * (1.0 - j)).floor() - 1.0);
         }

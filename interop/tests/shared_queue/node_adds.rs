@@ -60,7 +60,7 @@ async fn delay_priority_and_lifo_mean_the_same() {
     };
     let _worker = s.worker().start(handler).unwrap();
     s.until_counted("completed", 5).await;
-    let order = order.lock().unwrap();
+    let order = order.lock().unwrap().clone();
     let at = |name: &str| order.iter().position(|n| n == name).unwrap();
     assert!(at("front") < at("first") && at("first") < at("high") && at("high") < at("low"), "{order:?}");
     let later = s.node("getJobs", json!({"types": ["completed"]})).await;

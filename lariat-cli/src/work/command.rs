@@ -135,7 +135,9 @@ impl Runner {
                     return End::TooMuch;
                 }
             }
-            End::Stopped(_) => self.end(group, self.patience(job), talk, talking).await,
+            End::Stopped(_) => {
+                self.end(group, patience(job.lock_left(), self.margin), talk, talking).await;
+            }
             End::TooMuch | End::Lost(_) => group.stop(Duration::ZERO, &self.strays).await,
         }
         end
@@ -158,12 +160,13 @@ impl Runner {
             }
         }
     }
+}
 
-    /// How long a command that was told to end may take. Its lock must not lapse before it is gone: another worker may
-    /// start the job then.
-    fn patience(&self, job: &Job) -> Duration {
-        (job.lock_left() + self.margin).mul_f64(0.8).min(PATIENCE)
-    }
+/// How long a command that was told to end may take, when its lock is trusted for so long and lives for `margin` more.
+/// The lock must not lapse before the command is gone, for then another worker may start the job; a fifth of its life
+/// is left for the killing.
+fn patience(trusted: Duration, margin: Duration) -> Duration {
+    (trusted + margin).mul_f64(0.8).min(PATIENCE)
 }
 
 /// Gives the command its input and takes in what it says, all at the same time.
@@ -183,4 +186,20 @@ async fn talk(
         Ok(())
     };
     tokio::try_join!(feed, pipes::collect(pipes.stdout, printed), listen).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::crew::margin;
+
+    #[test]
+    fn a_command_is_gone_before_its_lock_lapses() {
+        for (lock, trusted, expected) in [(30, 27.0, 2.0), (30, 0.0, 2.0), (2, 0.0, 0.4), (1, 0.0, 0.2), (1, 0.75, 0.8)]
+        {
+            let lock = Duration::from_secs(lock);
+            let patience = patience(Duration::from_secs_f64(trusted), margin(lock));
+            assert_eq!(patience, Duration::from_secs_f64(expected), "{lock:?}, trusted for {trusted} s");
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The workers of one process, one for each queue, and what they say.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lariat::{Closed, LossReason, Queue, Store, Worker, WorkerEvent};
+use lariat::{Closed, Queue, Store, Worker, WorkerEvent};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -169,15 +170,16 @@ pub(crate) fn tell(report: &Report, queue: &str, event: WorkerEvent) {
         WorkerEvent::Failed { id, reason, .. } => {
             report.failed();
             report.trouble("failed", |unsaid| {
-                tracing::warn!(target: "work", queue, job = id.as_str(), reason, unsaid, "a job failed");
+                tracing::warn!(target: "work", queue, job = id.as_str(), reason = &*short(&reason), unsaid, "a job failed");
             });
         }
         WorkerEvent::Retrying { id, reason, delay, .. } => report.trouble("attempt", |unsaid| {
             let again_in = output::span(delay);
+            let reason = &*short(&reason);
             tracing::warn!(target: "work", queue, job = id.as_str(), reason, again_in, unsaid, "an attempt failed");
         }),
         WorkerEvent::LockLost { id, reason, .. } => report.trouble("lock", |unsaid| {
-            let why = loss(reason);
+            let why = reason.to_string();
             tracing::warn!(target: "work", queue, job = id.as_str(), why, unsaid, "a job's lock was lost; its command is ended");
         }),
         WorkerEvent::ResultRefused { id, why, .. } => report.trouble("refused", |unsaid| {
@@ -193,8 +195,15 @@ pub(crate) fn tell(report: &Report, queue: &str, event: WorkerEvent) {
     }
 }
 
-fn loss(reason: LossReason) -> String {
-    reason.to_string()
+/// The end of a long reason, where what matters usually is. The job's record has the whole of it.
+fn short(reason: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 300;
+    let characters = reason.chars().count();
+    if characters <= LONGEST {
+        return reason.into();
+    }
+    let end: String = reason.chars().skip(characters - LONGEST).collect();
+    format!("…{end}").into()
 }
 
 /// One lookup at the start: whether the store is there and lets us in. An error that no waiting mends is answered.
@@ -216,6 +225,13 @@ pub(crate) async fn reach(store: &Store, report_lost: impl Fn(&str)) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_to_its_end() {
+        assert_eq!(short("no such user"), "no such user");
+        let cut = short(&"ä".repeat(400)).into_owned() + "end";
+        assert!(cut.starts_with("…ä") && cut.chars().count() == 304, "{cut}");
+    }
 
     #[test]
     fn the_margin_is_that_of_the_lock_manager() {

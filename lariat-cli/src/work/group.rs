@@ -14,6 +14,8 @@ use super::strays::Strays;
 
 /// How often it is looked whether what was told to end has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long after KILL they may take, on a machine that has other things to do.
+const GONE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A command and its process group.
 #[derive(Debug)]
@@ -81,10 +83,7 @@ impl Group {
                 process.signal(Signal::TERM);
             }
             let _ = timeout_at(by, self.child.wait()).await;
-            let left = |leader: Process| leader.group_lives() || outside.iter().any(|process| process.runs());
-            while Instant::now() < by && left(self.leader) {
-                sleep(LOOK_EVERY).await;
-            }
+            self.gone(&outside, by).await;
         }
         self.leader.signal_group(Signal::KILL);
         if outside.iter().any(|process| process.runs()) {
@@ -95,7 +94,17 @@ impl Group {
             }
         }
         let _ = self.child.wait().await;
+        // Killed is not gone: what they hold is free only then, and only then another may run the job.
+        self.gone(&outside, Instant::now() + GONE_WITHIN).await;
         self.over = true;
+    }
+
+    /// Waits until nothing is left of the group and of the others.
+    async fn gone(&self, others: &[Process], by: Instant) {
+        let left = || self.leader.group_lives() || others.iter().any(|process| process.runs());
+        while Instant::now() < by && left() {
+            sleep(LOOK_EVERY).await;
+        }
     }
 }
 

@@ -15,9 +15,9 @@ use tokio::process::{Child, Command};
 
 use super::process::Process;
 
-mod helper;
+mod watcher;
 
-pub(crate) use helper::help;
+pub(crate) use watcher::help;
 
 /// The argument that makes this binary a helper.
 pub(crate) const HELPER: &str = "__reaper";
@@ -175,7 +175,8 @@ impl Drop for Announced {
 
 /// This binary, also after its file has been replaced by a newer one.
 fn own_binary() -> io::Result<std::path::PathBuf> {
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+    let itself = std::path::Path::new("/proc/self/exe");
+    if itself.exists() { Ok(itself.into()) } else { std::env::current_exe() }
 }
 
 #[cfg(test)]

@@ -76,11 +76,11 @@ impl Report {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls `say` with the number of times it was not called since it last was; at most once a second for each cause.
-    pub(crate) fn trouble(&self, cause: &'static str, say: impl FnOnce(u64)) {
+    /// Calls `say`, at most once a second for each cause, with how often it was not called since it last was, if ever.
+    pub(crate) fn trouble(&self, cause: &'static str, say: impl FnOnce(Option<u64>)) {
         let unsaid = self.inner().troubles.may_say(cause, Instant::now());
         if let Some(unsaid) = unsaid {
-            say(unsaid);
+            say((unsaid > 0).then_some(unsaid));
         }
     }
 

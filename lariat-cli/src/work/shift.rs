@@ -161,7 +161,7 @@ impl Shift {
         let first = self.store.missed_by.is_empty();
         self.store.missed_by.insert(place);
         if first {
-            tracing::warn!(target: "work", error, "the store does not answer; trying again until it does");
+            tracing::warn!(target: "work", error, "the store fails or does not answer; trying again until it does");
         }
     }
 

@@ -108,6 +108,9 @@ fn a_command_that_cannot_be_spawned_puts_the_job_back() {
     let mut worker = place.work_on(&["q"], &[], &["./job.sh"]);
     place.wait_for_state(&first, "completed");
     worker.wait_until_said("cannot run the command");
+    // Other workers may have it now; this one takes no job for a while.
+    worker.signal(rustix::process::Signal::USR1);
+    worker.wait_until_said("quiet=true");
     let job = place.wait_for_state(&second, "waiting");
     assert_eq!((&job["attemptsMade"], &job["failedReason"]), (&json!(0), &Value::Null));
     std::fs::rename(place.path("gone.sh"), place.path("job.sh")).unwrap();

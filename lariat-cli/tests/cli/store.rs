@@ -35,22 +35,22 @@ fn a_store_that_is_away_at_the_start_is_waited_for() {
     let mut place = Place::new();
     place.server.kill();
     let mut worker = place.work(&[], "exit 0");
-    worker.wait_until_said("does not answer");
+    worker.wait_until_said("fails or does not answer");
     place.server.restart();
     worker.wait_until_said("answers again");
     let id = place.add(&["n"]);
     place.wait_for_state(&id, "completed");
     worker.signal(Signal::TERM);
     worker.ends_with(0);
-    assert_eq!(worker.said().matches("does not answer").count(), 1, "{}", worker.said());
+    assert_eq!(worker.said().matches("fails or does not answer").count(), 1, "{}", worker.said());
 }
 
 #[test]
 fn a_store_that_is_away_does_not_keep_a_worker_from_stopping() {
     let mut place = Place::new();
     place.server.kill();
-    let mut worker = place.work(&["--lock-duration", "1s"], "exit 0");
-    worker.wait_until_said("does not answer");
+    let mut worker = place.work(&["--lock-duration", "1s", "--grace", "1ms"], "exit 0");
+    worker.wait_until_said("fails or does not answer");
     worker.signal(Signal::TERM);
     worker.ends_with(0);
 }
@@ -74,21 +74,24 @@ fn a_store_that_is_lost_is_said_once_and_work_goes_on() {
     wait::until("the command runs", || place.path("ready").exists());
     place.server.freeze();
     place.touch("go");
-    worker.wait_until_said("does not answer");
+    worker.wait_until_said("fails or does not answer");
     place.server.thaw();
     worker.wait_until_said("answers again");
     let job = place.wait_for_state(&id, "completed");
     assert_eq!((&job["returnvalue"], &job["attemptsStarted"]), (&json!("result"), &json!(1)));
     worker.signal(Signal::TERM);
     worker.ends_with(0);
-    assert_eq!(worker.said().matches("does not answer").count(), 1, "{}", worker.said());
+    assert_eq!(worker.said().matches("fails or does not answer").count(), 1, "{}", worker.said());
 }
 
 #[test]
 fn a_command_whose_lock_runs_out_is_ended_without_the_store() {
     let place = Place::new();
     let id = place.add(&["n"]);
-    let worker = place.work(&["--lock-duration", "1s"], "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
+    let worker = place.work(
+        &["--lock-duration", "1s", "--stalled-interval", "200ms"],
+        "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done",
+    );
     let pid = place.wait_for_line("pid");
     place.server.freeze();
     wait_until_gone(&pid);

@@ -164,10 +164,10 @@ mod tests {
         assert!(ok.check(NOW).is_ok());
         let priority = JobOptions { priority: MAX_PRIORITY + 1, ..JobOptions::default() };
         assert!(priority.check(NOW).unwrap_err().to_string().contains("priority \"2097152\""));
-        let last = Timestamp::FIRST_REFUSED_DUE.since(NOW);
-        let delay = JobOptions { delay: last, ..JobOptions::default() };
+        let longest = Timestamp::from_millis(Timestamp::FIRST_REFUSED_DUE.as_millis() - 1).since(NOW);
+        let delay = JobOptions { delay: longest + Duration::from_millis(1), ..JobOptions::default() };
         assert!(delay.check(NOW).is_err());
-        let delay = JobOptions { delay: last - Duration::from_millis(1), ..JobOptions::default() };
+        let delay = JobOptions { delay: longest, ..JobOptions::default() };
         assert!(delay.check(NOW).is_ok());
     }
 

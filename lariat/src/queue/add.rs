@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// A job to be added with [`Queue::add_bulk`]. Its setters never fail: everything is checked when it is added.
 #[derive(Debug)]
+#[must_use = "a job is added by Queue::add_bulk"]
 pub struct NewJob {
     name: String,
     data: Result<Box<RawValue>, serde_json::Error>,
@@ -99,61 +100,51 @@ macro_rules! setters {
     ($($type:ty),*) => {$(
         impl $type {
             /// Runs the job no earlier than this much later.
-            #[must_use]
             pub fn delay(self, delay: Duration) -> Self {
                 self.set(|o| o.delay = delay)
             }
 
             /// 1 (most urgent) to 2,097,151; 0 is none: in order of arrival, before all prioritized jobs.
-            #[must_use]
             pub fn priority(self, priority: u32) -> Self {
                 self.set(|o| o.priority = priority)
             }
 
             /// How often the job may be tried; 1 unless set.
-            #[must_use]
             pub fn attempts(self, attempts: u32) -> Self {
                 self.set(|o| o.attempts = attempts)
             }
 
             /// How long to wait between attempts; not at all unless set.
-            #[must_use]
             pub fn backoff(self, backoff: Backoff) -> Self {
                 self.set(|o| o.backoff = Some(backoff))
             }
 
             /// In front of the waiting jobs rather than behind them.
-            #[must_use]
             pub fn lifo(self) -> Self {
                 self.set(|o| o.lifo = true)
             }
 
             /// An id of your own ([`JobId::custom`] has the rules). Adding an id that exists adds nothing, and returns it.
-            #[must_use]
             pub fn id(self, id: impl Into<Arc<str>>) -> Self {
                 self.set_id(id.into())
             }
 
             /// How long one attempt may take; then it is stopped, and counts as failed.
-            #[must_use]
             pub fn timeout(self, timeout: Duration) -> Self {
                 self.set(|o| o.timeout = Some(timeout))
             }
 
             /// Which completed jobs are kept; all unless set.
-            #[must_use]
             pub fn remove_on_complete(self, keep: Keep) -> Self {
                 self.set(|o| o.remove_on_complete = Some(keep))
             }
 
             /// Which failed jobs are kept; all unless set.
-            #[must_use]
             pub fn remove_on_fail(self, keep: Keep) -> Self {
                 self.set(|o| o.remove_on_fail = Some(keep))
             }
 
             /// Replaces all options at once.
-            #[must_use]
             pub fn options(self, options: JobOptions) -> Self {
                 self.set(|o| *o = options)
             }

@@ -155,9 +155,10 @@ pub(super) fn transition(
             Some(failure(&error, record, limits, now, chance))
         }
         Ended::Stopped(CancelReason::Requested(reason)) => Some(failed(reason, record, limits)),
-        Ended::Stopped(CancelReason::Closing) => Some(Transition::PutBack),
-        // After expiry the job may still be ours; it is put back with its token, and the store judges.
-        Ended::Stopped(CancelReason::LockLost(LossReason::Expired)) => Some(Transition::PutBack),
+        // After expiry the job may still be ours: it is put back with its token, and the store judges.
+        Ended::Stopped(CancelReason::Closing | CancelReason::LockLost(LossReason::Expired)) => {
+            Some(Transition::PutBack)
+        }
         Ended::Stopped(CancelReason::LockLost(_)) => None,
     }
 }

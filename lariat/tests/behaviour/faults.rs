@@ -48,7 +48,7 @@ async fn exchanges_whose_replies_are_lost_lose_and_double_nothing() {
     assert!(watch.count() > 5, "replies were lost: {}", watch.count());
     proxy.clear();
     worker.close(60 * SECOND).await;
-    let runs = runs.lock().unwrap();
+    let runs = runs.lock().unwrap().clone();
     for id in &ids {
         let record = f.job(id).await.record;
         assert_eq!((record.attempts_made, record.attempts_started, runs[id.as_str()]), (1, 1, 1), "job {id}");
@@ -128,7 +128,7 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
     for listener in listeners {
         listener.await.unwrap();
     }
-    let accepted = accepted.lock().unwrap();
+    let accepted = accepted.lock().unwrap().clone();
     for id in &ids {
         assert_eq!(accepted.get(id.as_str()), Some(&1), "job {id}");
         assert_eq!(f.job(id).await.record.attempts_made, 1, "job {id}");

@@ -63,6 +63,29 @@ async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
     assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), "somebody-else");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_result_that_comes_after_the_loss_is_not_sent() {
+    let f = Fixture::start();
+    let handler = async |_: Job| {
+        // sleep: blocks past the loss, and returns in the same poll: nobody could have stopped it
+        std::thread::sleep(Duration::from_millis(1500));
+        Ok::<_, JobError>("too late")
+    };
+    f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).concurrency(2).start(handler).unwrap();
+    let mut events = worker.events();
+    event(&mut events, |e| matches!(e, WorkerEvent::Active { .. }).then_some(())).await;
+    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    let told = event(&mut events, |e| match e {
+        WorkerEvent::LockLost { reason, .. } => Some(Ok(reason)),
+        WorkerEvent::ResultRefused { why, .. } => Some(Err(why)),
+        _ => None,
+    });
+    assert_eq!(told.await, Ok(LossReason::Taken));
+    let closed = worker.close(Duration::ZERO).await;
+    assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
+}
+
 #[tokio::test]
 async fn a_handler_that_ignores_the_loss_is_dropped() {
     let f = Fixture::start();
@@ -127,4 +150,24 @@ async fn a_blocked_runtime_loses_no_lock() {
     while let Some(event) = events.next().await {
         assert!(!matches!(event, WorkerEvent::LockLost { .. } | WorkerEvent::ResultRefused { .. }), "{event:?}");
     }
+}
+
+/// The manager alone, on locks that somebody else's worker loop has taken.
+#[tokio::test]
+async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue() {
+    let f = Fixture::start();
+    f.redis::<()>("SET bull:mail:7:lock my-token PX 1000");
+    f.redis::<()>("SADD bull:mail:stalled 7");
+    let locks = lariat_lock::LockManager::builder(f.store.locks("mail").unwrap())
+        .lock_duration(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let guard = locks.track_job("7", "my-token", lariat_lock::Instant::now()).unwrap();
+    // sleep: two lock durations have to pass
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(f.redis::<String>("GET bull:mail:7:lock"), "my-token");
+    assert_eq!(f.redis::<u32>("SISMEMBER bull:mail:stalled 7"), 0, "a renewed lock is no suspect");
+    f.redis::<()>("DEL bull:mail:7:lock");
+    assert_eq!(guard.lost().await, LossReason::Missing);
+    locks.stop(Duration::ZERO).await;
 }

@@ -1,4 +1,5 @@
 //! What the library promises, against a real server. One program, so that it is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report by panicking")]
 
 mod add;
 mod close;

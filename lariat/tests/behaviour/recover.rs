@@ -21,7 +21,7 @@ async fn a_job_without_a_lock_is_found_and_run() {
         _ => None,
     })
     .await;
-    assert_eq!(ids, [id.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&id));
     let job = f.until(&id, JobState::Completed).await.record;
     assert_eq!((job.stalled_counter, job.attempts_made), (1, 1));
 }

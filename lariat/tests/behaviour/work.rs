@@ -88,6 +88,7 @@ async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on() {
 
 #[tokio::test]
 async fn a_handler_that_panics_before_it_begins_is_caught_too() {
+    #[allow(clippy::needless_pass_by_value, reason = "what a handler takes")]
     fn handler(job: Job) -> std::future::Ready<Result<(), JobError>> {
         panic!("at once: {}", job.id())
     }

@@ -9,7 +9,7 @@
 //! Checked on every path in the code that begins with `crate`, `super`, `self` or the name of a crate, in `use` lines or
 //! elsewhere; tests may look anywhere.
 
-use super::rust::{self, Line};
+use super::rust::{self, Line, Source};
 use super::{Problem, Tree};
 
 /// A room of the library and its floor; paths go down or stay on the floor.
@@ -57,8 +57,7 @@ const SEAM: &str = "lariat/src/store/mod.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (file, text) in tree.with_extension("rs") {
-        let lines = rust::lines(file, text);
+    for Source { file, lines } in rust::sources(tree) {
         for (line, path) in paths(&lines) {
             problems.extend(foreign(file, &path).map(|what| Problem::new(file, line, what)));
             if let Some(module) = file.strip_prefix(LIBRARY) {

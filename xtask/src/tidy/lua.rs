@@ -12,7 +12,7 @@ const PARTS: [(&str, &[&str]); 6] = [
     ("its reply", &["reply"]),
     ("its errors", &["errors"]),
     ("the keys it writes", &["writes"]),
-    ("the events it adds", &["events"]),
+    ("the events it adds", &["events", "writes, events"]),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
@@ -69,6 +69,12 @@ mod tests {
             let found = problems("add.lua", &WHOLE.replace(&format!("{line}\n"), ""));
             assert_eq!(found.len(), 1, "without {line:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_script_that_only_reads_says_both_in_one() {
+        let reads = WHOLE.replace("--- Writes: id\n--- Events: added\n", "--- Writes, events: none\n");
+        assert_eq!(problems("add.lua", &reads), Vec::<String>::new());
     }
 
     #[test]

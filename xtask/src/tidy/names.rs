@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// A name that says what a file is not about.
-const ROOMS: [&str; 9] = ["util", "utils", "common", "helper", "helpers", "misc", "types", "shared", "stuff"];
+const ROOMS: [&str; 6] = ["util", "utils", "common", "helpers", "misc", "types"];
 
 /// Beginnings of absolute paths that only exist on one machine, in two parts so that this file does not hold them.
 const PLACES: [(&str, &str); 3] = [("/ro", "ot/"), ("/wo", "rk/"), ("/fa", "rm/")];

@@ -1,5 +1,7 @@
 //! Just enough of Rust to tell code from comments, strings and tests, line by line.
 
+use super::Tree;
+
 /// One line of a file.
 pub(super) struct Line<'a> {
     /// As it is written.
@@ -16,15 +18,47 @@ impl Line<'_> {
     }
 }
 
+/// A Rust file and its lines.
+pub(super) struct Source<'a> {
+    pub(super) file: &'a str,
+    pub(super) lines: Vec<Line<'a>>,
+}
+
+/// All Rust files of the tree. A file that its parent declares for tests only is tests from end to end, and so is
+/// everything below it.
+pub(super) fn sources(tree: &Tree) -> Vec<Source<'_>> {
+    let mut sources: Vec<_> =
+        tree.with_extension("rs").map(|(file, text)| Source { file, lines: lines(file, text) }).collect();
+    let places: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    let is_test =
+        |file: &str| places.iter().any(|place| file == format!("{place}.rs") || file.starts_with(&format!("{place}/")));
+    for source in sources.iter_mut().filter(|source| is_test(source.file)) {
+        source.lines.iter_mut().for_each(|line| line.test = true);
+    }
+    sources
+}
+
+/// The modules that a file declares behind `#[cfg(test)]`, as paths without an ending.
+fn test_modules<'a>(source: &'a Source<'_>) -> impl Iterator<Item = String> + 'a {
+    let whole = source.file.trim_end_matches(".rs");
+    let place = match whole.rsplit_once('/') {
+        Some((folder, "mod" | "lib" | "main")) => folder,
+        _ => whole,
+    };
+    source.lines.iter().filter(|line| line.test).filter_map(move |line| {
+        let (_, rest) = line.code.split_once("mod ")?;
+        Some(format!("{place}/{}", rest.trim().strip_suffix(';')?))
+    })
+}
+
 /// Whether all of a file is tests or benchmarks, by its place or by its first attribute.
-pub(super) fn is_test_file(path: &str, text: &str) -> bool {
-    let place =
-        path.split('/').any(|part| matches!(part, "tests" | "benches" | "conformance" | "tests.rs" | "faulty.rs"));
+fn is_test_file(path: &str, text: &str) -> bool {
+    let place = path.split('/').any(|part| matches!(part, "tests" | "benches"));
     place || text.lines().any(|line| line.trim() == "#![cfg(test)]")
 }
 
 /// The lines of a file, in order.
-pub(super) fn lines<'a>(path: &str, text: &'a str) -> Vec<Line<'a>> {
+fn lines<'a>(path: &str, text: &'a str) -> Vec<Line<'a>> {
     let all_test = is_test_file(path, text);
     let mut within = Within::Code;
     let mut lines: Vec<Line<'a>> = text
@@ -177,10 +211,26 @@ mod tests {
 
     #[test]
     fn some_files_are_tests_from_end_to_end() {
-        for path in ["lariat/tests/a.rs", "x/src/proxy/tests.rs", "lariat/src/store/conformance/add.rs"] {
-            assert!(lines(path, "a();")[0].test, "{path}");
-        }
+        assert!(lines("lariat/tests/a.rs", "a();")[0].test);
         assert!(lines("a.rs", "#![cfg(test)]\na();")[1].test);
         assert!(!lines("lariat/src/contests.rs", "a();")[0].test);
+    }
+
+    #[test]
+    fn what_is_declared_for_tests_is_tests_with_all_below_it() {
+        let tree = Tree::of(&[
+            ("x/src/store/mod.rs", "#[cfg(test)]\nmod laws;\nmod real;\n"),
+            ("x/src/store/laws/mod.rs", "mod add;\na();\n"),
+            ("x/src/store/laws/add.rs", "a();\n"),
+            ("x/src/store/real.rs", "#[cfg(test)]\npub(crate) mod checks;\na();\n"),
+            ("x/src/store/real/checks.rs", "a();\n"),
+            ("x/src/store/real/other.rs", "a();\n"),
+        ]);
+        let tests: Vec<&str> = sources(&tree)
+            .iter()
+            .filter(|source| source.lines.last().unwrap().test)
+            .map(|source| source.file)
+            .collect();
+        assert_eq!(tests, ["x/src/store/laws/add.rs", "x/src/store/laws/mod.rs", "x/src/store/real/checks.rs"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Files that one can read at a sitting.
 
-use super::{Problem, Tree, extension_of, rust};
+use super::{Problem, Tree, rust};
 
 /// Lines of code of a Rust file, without docs and tests.
 const RUST: usize = 400;
@@ -16,9 +16,16 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
 }
 
 fn check_with(tree: &Tree, exceptions: &[(&str, usize, &str)]) -> Vec<Problem> {
+    let code = |line: &rust::Line<'_>| line.is_code() && !line.test;
+    let rust = rust::sources(tree)
+        .into_iter()
+        .map(|source| (source.file, source.lines.iter().filter(|l| code(l)).count(), RUST));
+    let lua = tree.with_extension("lua").map(|(file, text)| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--")).count();
+        (file, lines, if file.contains("/lua/lib/") { LUA_TRANSITION } else { LUA_SCRIPT })
+    });
     let mut problems = Vec::new();
-    for (file, text) in tree.files() {
-        let Some((lines, usual)) = measure(file, text) else { continue };
+    for (file, lines, usual) in rust.chain(lua) {
         let exception = exceptions.iter().find(|(name, ..)| *name == file);
         let limit = exception.map_or(usual, |(_, limit, _)| *limit);
         if lines > limit {
@@ -40,21 +47,6 @@ fn check_with(tree: &Tree, exceptions: &[(&str, usize, &str)]) -> Vec<Problem> {
         gone.map(|(name, ..)| Problem::new(name, 0, "is an exception to the size of files, but there is no such file")),
     );
     problems
-}
-
-/// Lines of code, and how many there may be; `None` for files without a limit.
-fn measure(file: &str, text: &str) -> Option<(usize, usize)> {
-    match extension_of(file) {
-        "rs" => {
-            let lines = rust::lines(file, text);
-            Some((lines.iter().filter(|line| line.is_code() && !line.test).count(), RUST))
-        }
-        "lua" => {
-            let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--")).count();
-            Some((code, if file.contains("/lua/lib/") { LUA_TRANSITION } else { LUA_SCRIPT }))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! A test that sleeps guesses at time; it should wait for a condition. Where passing time is itself what is tested, a
 //! comment that begins with `sleep:` says so, on the line or just above it.
 
-use super::rust::{self, has_word};
+use super::rust::{self, Source, has_word};
 use super::{Problem, Tree};
 
 const MARK: &str = "// sleep: ";
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (file, text) in tree.with_extension("rs") {
-        let lines = rust::lines(file, text);
+    for Source { file, lines } in rust::sources(tree) {
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.test && sleeps(&line.code)) {
             let above = lines[..at].iter().rev().map(|line| line.raw.trim()).take_while(|raw| raw.starts_with("//"));
             if !above

@@ -10,6 +10,10 @@ mod args;
 mod change;
 mod codec;
 mod connect;
+#[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod damage;
 mod exchange;
 mod keys;
 mod locks;

@@ -264,12 +264,12 @@ mod tests {
         fn what_is_written_is_read_again(
             delay in 0u64..1 << 40, priority in 0u32..1 << 21, attempts in any::<u32>(), lifo in any::<bool>(),
             keep in prop::option::of((prop::option::of(0u64..1 << 50), prop::option::of(0u64..1 << 30))),
-            jitter in 0.0f64..=1.0,
+            jitter in 0u32..=64,
         ) {
             let options = JobOptions {
                 delay: Duration::from_millis(delay), priority, attempts, lifo,
                 remove_on_fail: keep.map(|(count, age)| Keep { count, age: age.map(Duration::from_secs), limit: None }),
-                backoff: Some(Backoff::fixed(Duration::from_millis(delay)).jitter(jitter)),
+                backoff: Some(Backoff::fixed(Duration::from_millis(delay)).jitter(f64::from(jitter) / 64.0)),
                 ..JobOptions::default()
             };
             prop_assert_eq!(decode(&encode(&options)).unwrap(), options);

@@ -30,7 +30,7 @@ pub(super) async fn preflight(
         format!("read the keys of the queue (ACL: ~{prefix}:*)"),
         "run scripts (ACL: +@scripting)".to_owned(),
     ];
-    let replies = link.replies(&pipe, deadline).await?;
+    let replies = link.pipeline(&pipe, deadline).await?;
     for (reply, missing) in replies.into_iter().zip(missing) {
         match reply {
             Err(error) if error.kind() == ErrorKind::Denied => {

@@ -82,8 +82,9 @@ fn command<K: AsRef<[u8]>, A: AsRef<[u8]>>(verb: &str, script: &str, keys: &[K],
     command
 }
 
-/// Puts the steps that `source` includes (`--- @include name`, a line of its own) before it: dependencies first, each
-/// once. Errors: a step that is not in `steps`, steps that include each other in a circle, an include that is misspelt.
+/// Puts the steps that `source` includes (`--- @include name`, a line of its own) where they are included: dependencies
+/// first, each once. A step that is included inside a function is seen, and made anew, only there: a script makes all its
+/// functions at every call, so what is seldom needed is better made when it is. Errors: a step that is not in `steps`, steps that include each other in a circle, an include that is misspelt.
 fn compose<'a>(source: &'a str, steps: &'a [(&'a str, &'a str)]) -> Result<String, String> {
     let mut composition = Composition { steps, open: Vec::new(), done: Vec::new(), source: String::new() };
     composition.add(source)?;
@@ -100,12 +101,15 @@ struct Composition<'a> {
 
 impl<'a> Composition<'a> {
     fn add(&mut self, source: &'a str) -> Result<(), String> {
-        for line in source.lines().filter(|line| line.contains("@include")) {
-            let name = line.trim().strip_prefix("--- @include ");
-            self.include(name.ok_or_else(|| format!("not an include, for lack of three dashes: {line}"))?.trim())?;
+        for line in source.lines() {
+            if line.contains("@include") {
+                let name = line.trim().strip_prefix("--- @include ");
+                self.include(name.ok_or_else(|| format!("not an include, for lack of three dashes: {line}"))?.trim())?;
+            } else {
+                self.source.push_str(line);
+                self.source.push('\n');
+            }
         }
-        self.source.push_str(source.trim_end());
-        self.source.push('\n');
         Ok(())
     }
 
@@ -205,9 +209,9 @@ mod tests {
         }
         let calls = |command: &str| {
             let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
-            let line =
+            let of_command =
                 stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("").to_owned();
-            line.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
+            of_command.split(['=', ',']).nth(1).unwrap_or("0").parse::<u64>().unwrap()
         };
         assert_eq!((calls("evalsha"), calls("eval")), (2, 1));
     }
@@ -227,6 +231,7 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
                     flushes += 1;
+                    // sleep: the pace of the fault
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 flushes

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::super::url::{Address, Place};
 use super::fault;
+use super::pulse::Pulse;
 use crate::error::Error;
 
 /// Longest that an attempt may take: name lookup, socket, login.
@@ -45,7 +46,7 @@ pub(super) struct Connection(Arc<Life>);
 struct Life {
     wire: MultiplexedConnection,
     driver: AbortHandle,
-    ended: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
     made: Instant,
     /// Milliseconds from `made` to the last answer, and 1; 0 before the first.
     heard: AtomicU64,
@@ -70,13 +71,17 @@ impl Connection {
 
     /// The socket is closed, or its runtime gone: what is sent now is not sent.
     pub(super) fn has_ended(&self) -> bool {
-        self.0.ended.load(Ordering::Acquire)
+        self.0.pulse.has_ended()
     }
 
     /// Closes the socket now, whoever else holds a clone.
     pub(super) fn close(&self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.0.pulse.end();
         self.0.driver.abort();
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.0.pulse
     }
 
     /// An answer came.
@@ -104,12 +109,12 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Sets the flag when the task that holds it ends, in whatever way.
-struct SetOnDrop(Arc<AtomicBool>);
+/// Says so when the task that holds it ends, in whatever way.
+struct EndOnDrop(Arc<Pulse>);
 
-impl Drop for SetOnDrop {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.end();
     }
 }
 
@@ -153,8 +158,8 @@ where
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUED_COMMANDS);
     let (wire, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
-    let ended = Arc::new(AtomicBool::new(false));
-    let guard = SetOnDrop(Arc::clone(&ended));
+    let pulse = Arc::new(Pulse::default());
+    let guard = EndOnDrop(Arc::clone(&pulse));
     let driver = tokio::spawn(async move {
         let _guard = guard;
         driver.await;
@@ -163,7 +168,7 @@ where
     Ok(Connection(Arc::new(Life {
         wire,
         driver,
-        ended,
+        pulse,
         made,
         heard: AtomicU64::new(0),
         unanswered: AtomicU64::new(0),

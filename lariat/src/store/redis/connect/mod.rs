@@ -4,10 +4,12 @@
 //! connection. It never sends anything twice: a call is sent at most once and its failure says whether it may have been
 //! carried out. Repeating is the caller's business, for only the caller knows whether that is safe.
 //!
-//! - [`dial`] makes one connection; [`supervise`] decides when to make the next; [`fault`] says what a failure means.
+//! - [`dial`] makes one connection; [`supervise`] decides when to make the next; [`fault`] says what a failure means;
+//!   [`pulse`] is the one timer of all calls that wait.
 //!
 //! What may not be in this folder: anything that knows a key, a script or a queue.
 
+use std::future::ready;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,10 +17,11 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisError, ServerError, Value};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 mod dial;
 mod fault;
+mod pulse;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -58,9 +61,6 @@ impl Purpose {
 
 /// What a blocking call is given beyond its blocking time before its connection counts as lost.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
-
-/// How often a call that waits for its answer looks whether its connection is still there.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// One supervised connection. Cheap to clone; clones share it. No I/O until it is used.
 #[derive(Clone)]
@@ -111,15 +111,10 @@ impl Link {
         Ok(error.cloned().map_or(Ok(value), Err))
     }
 
-    /// Sends commands in one go; one value for each. They are not a transaction. Kinds of errors and cancel safety are
-    /// those of [`Link::call`]; where one command is answered with an error, that is the error, and the others were
-    /// carried out nevertheless.
-    pub(super) async fn pipeline(&self, pipe: &Pipeline, deadline: Duration) -> Result<Vec<Value>, Error> {
-        self.replies(pipe, deadline).await?.into_iter().collect()
-    }
-
-    /// As [`Link::pipeline`], with an error of its own for each command.
-    pub(super) async fn replies(
+    /// Sends commands in one go; a value or an error for each, in order. They are not a transaction: one that is answered
+    /// with an error does not keep the others from being carried out. Kinds of errors and cancel safety are those of
+    /// [`Link::call`].
+    pub(super) async fn pipeline(
         &self,
         pipe: &Pipeline,
         deadline: Duration,
@@ -164,19 +159,30 @@ impl Link {
         if sent >= until {
             return Err(fault::no_time_left(self.0.resolver.server()));
         }
+        // Locks and short deadlines do not wait for a beat; and a call that blocks for seconds is no reason to beat.
+        let precise = self.0.purpose != Purpose::Commands || until - sent < pulse::BEAT * 8;
+        let call = (!precise).then(|| connection.pulse().call());
         let mut reply = pin!(reply);
-        let mut look = sent;
-        while look < until {
-            look = until.min(look + LOOK);
-            match timeout_at(look, reply.as_mut()).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => return Err(self.lost(connection, error)),
+        loop {
+            let mut stirred = pin!(connection.pulse().stirred());
+            stirred.as_mut().enable();
+            if let Some(call) = &call {
+                call.keep_beating();
+            }
+            let ended = connection.has_ended();
+            tokio::select! {
+                biased;
+                value = reply.as_mut() => return value.map_err(|error| self.lost(connection, error)),
                 // A command that is put into the connection's channel in the moment in which the other end goes is
                 // neither sent nor given back: the client library would wait for its answer for ever.
-                Err(_) if connection.has_ended() => {
+                () = ready(()), if ended => {
                     return Err(self.lost(connection, io::Error::from(io::ErrorKind::BrokenPipe).into()));
                 }
-                Err(_) => {}
+                () = stirred => {}
+                () = sleep_until(until), if precise => {}
+            }
+            if Instant::now() >= until {
+                break;
             }
         }
         Err(self.timed_out(connection, sent))

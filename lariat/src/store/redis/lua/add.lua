@@ -9,20 +9,18 @@
 --- Events: added waiting delayed duplicated
 --- Agrees with BullMQ's addStandardJob, addDelayedJob, addPrioritizedJob
 --- @include lane
---- @include store_job
---- @include enqueue
-
-local HEAD, EACH = 2, 8
-local how, recorded = recall()
 if how == 'known' then
   return pack(how) .. recorded
 elseif how == 'stale' then
   return pack(how, {})
 end
+--- @include store_job
+--- @include enqueue
 
 call('LLEN', base .. 'wait')
 call('ZCARD', base .. 'prioritized')
 call('ZCARD', base .. 'delayed')
+local HEAD, EACH = 2, 8
 local n = (#ARGV - HEAD) / EACH
 local counter = call('INCRBY', base .. 'id', n) - n
 events_kept()
@@ -44,5 +42,5 @@ for i = 1, n do
 end
 write_enqueued()
 local answer = pack(ids)
-remember(answer, ARGV[2])
+call('SET', lane, number .. answer, 'PX', ARGV[2])
 return pack('new') .. answer

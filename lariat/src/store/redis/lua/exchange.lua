@@ -9,94 +9,88 @@
 --- Reply: MessagePack values one after the other: `new`, `known` or `stale`; verdicts (the number of outcomes where all
 ---      are 0, else an array of 0 accepted, 1 resume, < 0 BullMQ's refusal, or text); problems (array of id and words);
 ---      hint; its value or nil; how many jobs; the jobs (see taken.lua)
---- Errors: those of the first write (no memory, read only); later ones cost one outcome, or are told as problems.
+--- Errors: those of the first write (no memory, read only); later ones cost one outcome, or are told as problems
 --- Writes: wait active prioritized pc delayed waiting-children completed failed stalled limiter marker events id meta
 ---      metrics:* de:* dn:*, the jobs and their locks, their parents wherever they are, the lane's record
 --- Events: active completed failed retries-exhausted waiting delayed waiting-children added drained
 --- Agrees with BullMQ's moveToFinished, moveToActive, retryJob, moveToDelayed, moveToWaitingChildren, moveJobFromActiveToWait
 --- @include lane
---- @include finish
---- @include retry
---- @include delay
---- @include wait_for_children
---- @include put_back
---- @include take
---- @include metrics
---- @include ask_again
-
-local HEAD, EACH = 11, 6
-local transitions = {
-  complete = finish, fail = finish, retry = retry, backoff = delay, delay = delay, children = wait_for_children,
-  back = put_back,
-}
-local now, want = ARGV[2], tonumber(ARGV[4])
-local lease = { life = ARGV[3], token = ARGV[5], first = tonumber(ARGV[6]), worker = ARGV[7] }
-
-local how, recorded = recall()
-if how == 'known' then
-  return ask_again(recorded, lease)
-elseif how == 'stale' then
+--- @include taken
+if how == 'stale' then
   return pack(how, 0, {}, 'again', nil, 0)
 end
-
-local items, verdicts, all_accepted, last_to_leave = {}, {}, true, nil
-for at = HEAD + 1, #ARGV, EACH do
-  local id = ARGV[at + 1]
-  items[#items + 1] = {
-    kind = ARGV[at], id = id, key = base .. id, token = ARGV[at + 2], value = ARGV[at + 3], rule = ARGV[at + 4],
-    more = ARGV[at + 5],
-  }
+local lock_life, token_base, first_token = ARGV[3], ARGV[5], tonumber(ARGV[6])
+if how == 'known' then
+  --- @include ask_again
+  return pack(how, verdict, problems, 'again', nil, found) .. table.concat(answers)
 end
 
-if #items > 0 then
+local HEAD, EACH = 11, 6
+local n, now, want = (#ARGV - HEAD) / EACH, ARGV[2], tonumber(ARGV[4])
+local problems, wake_wanted, delay_wanted, seldom = {}, ARGV[11] == '1', ARGV[11] == '1', nil
+--- @include settings
+--- @include finish
+--- @include take
+--- @include seldom
+
+local verdicts, all_accepted, last_to_leave = {}, true, nil
+if n > 0 then
   call('DEL', lane) -- a first write that needs no memory: what follows may free some, and is allowed from here on
-  read_locks(items)
-  look_for_children(items)
-  if #items > 3 then
-    read_tail(2 * #items + 16)
+end
+for i = 1, n do
+  local at = HEAD + EACH * (i - 1)
+  local kind, id, token, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local completed, ok, verdict = kind == 'complete', nil, nil
+  if completed or kind == 'fail' then
+    ok, verdict = pcall(finish, i, id, token, value, ARGV[at + 5], ARGV[at + 6], completed)
+  else
+    ok, verdict = pcall(seldom()[kind], i, id, token, value, ARGV[at + 5], ARGV[at + 6])
   end
-  for i = 1, #items do
-    local item = items[i]
-    local ok, verdict = pcall(transitions[item.kind], item, now)
-    verdict = ok and verdict or words_of(verdict)
-    verdicts[i] = verdict
-    if verdict == 0 then
-      last_to_leave = item.kind
-    else
-      all_accepted = false
-    end
+  verdicts[i] = ok and verdict or type(verdict) == 'table' and verdict.err or tostring(verdict)
+  if verdicts[i] == 0 then
+    last_to_leave = kind
+  else
+    all_accepted = false
   end
-  write_let_go()
-  write_finals()
-  local points = tonumber(ARGV[10])
-  if points and points > 0 then
-    for set, n in pairs(ended) do
-      if n > 0 then
-        guarded(set, count_ended, set, n, points, now)
-      end
-    end
+end
+write_let_go()
+write_final('completed')
+write_final('failed')
+local points = tonumber(ARGV[10])
+if points and points > 0 then
+  for set, count in pairs(ended) do
+    seldom().guarded(set, seldom().count_ended, set, count, points)
   end
 end
 
-local hint, value = 'again', nil
+local ok, hint, value = true, 'again', nil
 if want > 0 then
-  read_limit(ARGV[8], ARGV[9])
-  local ok
-  ok, hint, value = pcall(take, want, now, lease)
+  if not last_to_leave then
+    call('LLEN', active) -- of another type: an error before anything is taken
+  end
+  ok, hint, value = pcall(take, want)
   if not ok then
-    report(base, words_of(hint))
+    problems[#problems + 1] = { base, type(hint) == 'table' and hint.err or tostring(hint) }
     hint = 'wait'
   end
 end
-if ARGV[11] == '1' then
-  wake_wanted, delay_wanted = true, true
+
+local activated = #taken > 0
+local finished_last = (last_to_leave == 'complete' or last_to_leave == 'fail') and (want == 0 or hint == 'wait')
+if activated or wake_wanted or finished_last then
+  local has_work = call('LLEN', base .. 'wait') > 0 or call('ZCARD', base .. 'prioritized') > 0
+  if has_work and (activated or wake_wanted and not paused_or_maxed()) then
+    try('ZADD', base .. 'marker', '0', '0')
+  elseif finished_last and not activated and not has_work and call('LLEN', active) == 0 then
+    try('XADD', events, '*', 'event', 'drained')
+  end
 end
-write_markers(#taken > 0)
-if (last_to_leave == 'complete' or last_to_leave == 'fail') and (want == 0 or hint == 'wait') and #taken == 0
-  and not has_work() and call('LLEN', active) == 0 then
-  emit('drained')
+if delay_wanted then
+  seldom().mark_next_delayed()
 end
 
-local verdict = all_accepted and #verdicts or verdicts
-remember(pack(verdict, problems, lease.first, taken), lease.life)
+local verdict = all_accepted and n or verdicts
+-- Kept for five minutes at least: a caller that was stopped for longer than its locks last (a blocked runtime, a
+-- suspended machine) still learns what became of its call.
+call('SET', lane, number .. pack(verdict, problems, first_token, taken), 'PX', math.max(tonumber(lock_life), 300000))
 return pack('new', verdict, problems, hint, value, #taken) .. table.concat(answers)

@@ -5,6 +5,7 @@
 --- Reply: a digit for each lock, 0 extended, 1 missing, 2 held by another; empty where all were extended
 --- Errors: those of the first write
 --- Writes: the locks, stalled
+--- Events: none
 --- Agrees with BullMQ's extendLocks
 --- @include base
 

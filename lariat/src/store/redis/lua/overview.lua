@@ -1,6 +1,7 @@
 --- Counts by state, and whether the queue is paused.
 ---
 --- KEYS 1 the queue's base key with its colon
+--- ARGV none
 --- Reply: 1 where paused, then waiting, active, delayed, prioritized, completed, failed, waiting-children
 --- Errors: a key of another type
 --- Writes, events: none

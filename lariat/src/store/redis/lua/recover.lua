@@ -19,7 +19,7 @@ if phase == '' then
   if not call('SET', base .. 'stalled-check', ARGV[1], 'PX', ARGV[3], 'NX') then
     return { '', 0, {} }
   end
-  try('XTRIM', events, 'MAXLEN', '~', events_kept())
+  try('XTRIM', base .. 'events', 'MAXLEN', '~', events_kept())
   try('UNLINK', suspects) -- left by a search that was not ended
   if call('EXISTS', stalled) == 1 then
     call('RENAME', stalled, suspects)

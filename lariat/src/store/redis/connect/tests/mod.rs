@@ -37,6 +37,7 @@ async fn until_ok<F: Future<Output = Result<Value, Error>>>(mut call: impl FnMut
             Err(error) => errors.push(error),
         }
         assert!(Instant::now() < give_up, "never succeeded: {:?}", errors.last());
+        // sleep: a caller's own backoff
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

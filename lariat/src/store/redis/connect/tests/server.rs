@@ -8,7 +8,7 @@ use super::super::*;
 use super::{LONG, commands, link, run, until_ok};
 use crate::store::url;
 
-async fn clients(server: &RedisServer, of: &str) -> Vec<String> {
+fn clients(server: &RedisServer, of: &str) -> Vec<String> {
     let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.connection()).unwrap();
     list.lines().filter(|line| line.contains(of)).map(str::to_owned).collect()
 }
@@ -25,7 +25,7 @@ async fn many_callers_make_one_connection() {
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(clients(&server, "name=a-name").await.len(), 1);
+    assert_eq!(clients(&server, "name=a-name").len(), 1);
     // A name that the server refuses (it has blanks) is no obstacle.
     assert_eq!(link.call(cmd("GET").arg("n"), LONG).await.unwrap(), Value::BulkString(b"50".to_vec()));
 }
@@ -146,9 +146,9 @@ async fn a_wait_ends_by_itself_and_keeps_its_connection() {
     let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
     let pop = cmd("BZPOPMIN").arg("marker").arg(0.01).to_owned();
     assert_eq!(link.block(&pop, Duration::from_millis(10)).await.unwrap(), Value::Nil);
-    let first = clients(&server, "name=waits").await;
+    let first = clients(&server, "name=waits");
     assert_eq!(link.block(&pop, Duration::from_millis(10)).await.unwrap(), Value::Nil);
-    let second = clients(&server, "name=waits").await;
+    let second = clients(&server, "name=waits");
     let id = |lines: &[String]| lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(id(&first).len(), 1);
     assert_eq!(id(&first), id(&second));
@@ -293,31 +293,23 @@ async fn errors_of_scripts_are_store_errors_at_any_depth_and_in_both_protocols()
 
 #[tokio::test]
 async fn a_replica_takes_no_writes_and_is_left_for_the_master_it_becomes() {
-    let mut server = RedisServer::start();
-    let link = commands(&server);
+    let server = RedisServer::start();
+    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, Some("writes".into()));
     link.call(cmd("SET").arg("k").arg("v"), LONG).await.unwrap();
-    let before = server_connections(&server);
-    let nobody = {
-        let other = RedisServer::start();
-        other.port()
-    };
-    run(&mut server.connection(), &format!("REPLICAOF 127.0.0.1 {nobody}"));
+    let mut admin = server.connection();
+    let nobody = RedisServer::start().port();
+    run(&mut admin, &format!("REPLICAOF 127.0.0.1 {nobody}"));
     let eval = cmd("EVAL").arg("return redis.call('INCR', KEYS[1])").arg(1).arg("n").to_owned();
     for command in [cmd("INCR").arg("n").to_owned(), eval.clone()] {
         let (kinds, words) = errors_of(&link, &command).await;
         assert!(kinds.iter().all(|kind| *kind == ErrorKind::Unreachable), "{kinds:?}");
         assert!(words.contains("replica"), "{words}");
     }
-    assert!(server_connections(&server) > before, "each answer of this sort costs the connection");
-    run(&mut server.connection(), "REPLICAOF NO ONE");
+    // The master may be elsewhere by now, so the connection is not kept.
+    wait::until_async("the replica is left", || async { clients(&server, "name=writes").is_empty() }).await;
+    run(&mut admin, "REPLICAOF NO ONE");
     let (value, errors) = until_ok(|| async { link.call(&eval, LONG).await }).await;
     assert_eq!(value, Value::Int(1), "nothing was applied before: {errors:?}");
-    server.kill();
-}
-
-fn server_connections(server: &RedisServer) -> u64 {
-    let info: String = cmd("INFO").arg("stats").query(&mut server.connection()).unwrap();
-    info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap().trim().parse().unwrap()
 }
 
 async fn errors_of(link: &Link, command: &Cmd) -> (Vec<ErrorKind>, String) {
@@ -376,15 +368,16 @@ fn a_link_outlives_the_runtime_that_connected_it() {
 }
 
 #[tokio::test]
-async fn a_pipeline_gives_a_value_for_each_or_the_first_error() {
+async fn a_pipeline_gives_a_value_or_an_error_for_each() {
     let server = RedisServer::start();
     let link = commands(&server);
     let mut pipe = Pipeline::new();
     pipe.cmd("SET").arg("k").arg("1");
-    pipe.cmd("INCR").arg("k");
-    assert_eq!(link.pipeline(&pipe, LONG).await.unwrap(), [Value::Okay, Value::Int(2)]);
     pipe.cmd("LPUSH").arg("k").arg("x");
-    assert_eq!(link.pipeline(&pipe, LONG).await.unwrap_err().kind(), ErrorKind::Store);
+    pipe.cmd("INCR").arg("k");
+    let replies = link.pipeline(&pipe, LONG).await.unwrap();
+    let [Ok(Value::Okay), Err(error), Ok(Value::Int(2))] = &replies[..] else { panic!("{replies:?}") };
+    assert_eq!(error.kind(), ErrorKind::Store);
 }
 
 #[tokio::test]
@@ -431,4 +424,37 @@ async fn a_node_of_a_cluster_is_unreachable_and_says_so() {
     let error = commands(&server).call(cmd("INCR").arg("n"), LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().contains("a node of a cluster, which is not built yet: CLUSTERDOWN"), "{error}");
+}
+
+/// A runtime may be shut down while calls wait in it, and while others wait elsewhere for the same connection.
+#[test]
+fn a_runtime_that_ends_under_calls_takes_none_but_its_own_along() {
+    let server = RedisServer::start();
+    let link = commands(&server);
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    // The connection lives in the first runtime, so that what the second one takes along is only its own calls.
+    first.block_on(async { link.call(&cmd("PING"), LONG).await.unwrap() });
+    let pulse = match &*link.0.state.borrow() {
+        State::Up { connection, .. } => Arc::clone(connection.pulse()),
+        _ => panic!("no connection"),
+    };
+    let waiting = || pulse.waiting().0;
+    // The next call starts the timer of all calls anew, and does so in its own runtime.
+    wait::until("the timer rests", || pulse.waiting() == (0, false));
+    server.freeze();
+    let wait = |deadline: Duration| {
+        let link = link.clone();
+        async move { link.call(&cmd("PING"), deadline).await }
+    };
+    let doomed: Vec<_> = (0..20).map(|_| second.spawn(wait(LONG))).collect();
+    wait::until("the calls wait", || waiting() == 20);
+    let survivor = first.spawn(wait(Duration::from_secs(1)));
+    wait::until("one more waits", || waiting() == 21);
+    second.shutdown_background();
+    let error = first.block_on(survivor).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+    drop(doomed);
+    server.thaw();
+    first.block_on(until_ok(|| wait(LONG)));
 }

@@ -109,6 +109,7 @@ async fn under_many_cuts_each_call_runs_as_often_as_its_answer_says() {
                         }
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+                            // sleep: a caller's own backoff
                             tokio::time::sleep(Duration::from_millis(1)).await;
                         }
                     }
@@ -247,6 +248,7 @@ async fn last_words(link: &Link) -> (ErrorKind, String) {
         if error.to_string().contains("refused") || Instant::now() > give_up {
             return (error.kind(), error.to_string());
         }
+        // sleep: a caller's own backoff
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -266,4 +268,18 @@ async fn an_attempt_outlives_the_callers_who_wait_for_it() {
     proxy.release();
     until_ok(|| async { link.call(&incr(), LONG).await }).await;
     assert_eq!(count(&server), 1, "nothing of the earlier calls was sent");
+}
+
+#[test]
+fn a_runtime_that_ends_while_it_connects_leaves_it_to_the_next() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    proxy.hold();
+    let link = link(&proxy.url(), Purpose::Commands);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime().block_on(link.call(&incr(), Duration::from_millis(10))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    proxy.release();
+    runtime().block_on(until_ok(|| async { link.call(&incr(), LONG).await }));
+    assert_eq!(count(&server), 1);
 }

@@ -1,17 +1,17 @@
 --- @include settings
--- How many more jobs may start, and if none why: `limited` and for how many ms, or `paused`.
-local limiter = base .. 'limiter'
-local limit_max, limit_window
+-- The queue's own limits: how many more jobs may start.
+local limiter, limit_max, limit_window = base .. 'limiter', nil, nil
 
--- The worker's own limit stands where the queue has none; its window, where it has one, stands before the queue's.
-local function read_limit(own_max, own_window)
-  limit_max = tonumber(settings[3]) or tonumber(own_max)
-  limit_window = tonumber(own_window) or tonumber(settings[4])
+-- The worker's limit stands where the queue has none; its window, where it has one, stands before the queue's.
+local function read_limit()
+  limit_max = tonumber(settings[3]) or tonumber(ARGV[8])
+  limit_window = tonumber(ARGV[9]) or tonumber(settings[4])
   if not limit_window or limit_window < 1 then
     limit_max = nil
   end
 end
 
+-- Of `want` jobs, how many; if none also why: `limited` and for how many ms, or `paused`.
 local function allowance(want)
   if limit_max then
     local life = call('PTTL', limiter)

@@ -1,7 +1,7 @@
 --- @include parent
 -- Tells a job's parent how the job ended. `link` is the job's `parent` JSON: where the parent is, and what the job's
 -- failure means to it.
-local function child_ended(child, parent_key, link, completed, value, now)
+local function child_ended(child, parent_key, link, completed, value)
   local ok, flags = pcall(cjson.decode, link or '')
   if not ok or type(flags) ~= 'table' then
     flags = {}
@@ -22,14 +22,14 @@ local function child_ended(child, parent_key, link, completed, value, now)
   end
   if completed then
     call('HSET', parent .. ':processed', child, value)
-    free_when_last(q, id, now)
+    free_when_last(q, id)
   elseif flags.fpof then
-    fail_parent(q, id, child, now)
+    fail_parent(q, id, child)
   elseif flags.cpof then
     call('HSET', parent .. ':failed', child, value)
-    free(q, id, now)
+    free(q, id)
   else
-    free_when_last(q, id, now)
+    free_when_last(q, id)
     if flags.idof then
       call('HSET', parent .. ':failed', child, value)
     end

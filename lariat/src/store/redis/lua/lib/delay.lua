@@ -1,28 +1,28 @@
---- @include held
---- @include wishes
+--- @include outcome
 --- @include events
 --- @include delayed
--- To run again later. `item.rule` is the delay in ms. `backoff` is a failed attempt, with the reason in `item.value` and
--- the stack traces in `item.more`; `delay` was asked for by the handler and uses no attempt.
-local function delay(item, now)
-  local record = read_record(item, 'atm')
+-- To run again in `rule` ms. With a reason it is a failed attempt; without, the handler asked for it and no attempt is
+-- used.
+local function delay(i, id, token, reason, rule, traces)
+  local job = base .. id
+  local record = read_record(job, 'atm')
   if not record then
     return -1
   end
-  local due = now + math.max(tonumber(item.rule), 0)
+  local due = now + rule
   local score = delayed_score(due)
-  local code = let_go(item)
+  local code = let_go(i, id, token)
   if code ~= 0 then
     return code
   end
-  if item.kind == 'backoff' then
+  if traces ~= '' then
     local made = (tonumber(record[2]) or 0) + 1
-    call('HSET', item.key, 'failedReason', item.value, 'stacktrace', item.more, 'atm', made, 'delay', item.rule)
+    call('HSET', job, 'failedReason', reason, 'stacktrace', traces, 'atm', made, 'delay', rule)
   else
-    call('HSET', item.key, 'delay', item.rule)
+    call('HSET', job, 'delay', rule)
   end
-  call('ZADD', base .. 'delayed', score, item.id)
-  emit_trimmed('delayed', 'jobId', item.id, 'delay', due)
+  call('ZADD', base .. 'delayed', score, id)
+  emit_trimmed('delayed', 'jobId', id, 'delay', due)
   delay_wanted = true
   return 0
 end

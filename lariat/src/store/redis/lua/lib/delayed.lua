@@ -1,20 +1,14 @@
 --- @include base
--- Scores of delayed jobs: the due millisecond above 4096 places of arrival. `place` keeps the last place given out for
--- a millisecond in this call.
-local delayed = base .. 'delayed'
-local place = {}
-
-local function delayed_score(due)
+-- The score of a job that becomes due at `due`: the millisecond above 4096 places of arrival. `last` is the last place
+-- that was given out for that millisecond and has not been written yet.
+local function delayed_score(due, last)
   local low, high = due * 4096, due * 4096 + 4095
-  local last = place[due]
   if not last then
-    local found = call('ZREVRANGEBYSCORE', delayed, high, low, 'WITHSCORES', 'LIMIT', '0', '1')
+    local found = call('ZREVRANGEBYSCORE', base .. 'delayed', high, low, 'WITHSCORES', 'LIMIT', '0', '1')
     last = found[2] and tonumber(found[2])
   end
-  local score = low
-  if last then
-    score = last < high and last + 1 or high
+  if not last then
+    return low
   end
-  place[due] = score
-  return score
+  return last < high and last + 1 or high
 end

@@ -3,13 +3,14 @@
 --- @include priority
 --- @include delayed
 -- Where a new job goes. Ids are collected, and pushed at once.
-local newest, next_up, ranked, ranks, timed = {}, {}, {}, {}, {}
+local newest, next_up, ranked, ranks, timed, last_score = {}, {}, {}, {}, {}, {}
 
 -- `say` announces it. A delay wins over a priority; a priority over `lifo`.
 local function enqueue(id, timestamp, delay, priority, lifo, say)
   if delay > 0 then
     local due, n = timestamp + delay, #timed
-    timed[n + 1], timed[n + 2] = delayed_score(due), id
+    last_score[due] = delayed_score(due, last_score[due])
+    timed[n + 1], timed[n + 2] = last_score[due], id
     say('delayed', 'jobId', id, 'delay', due)
     return
   end
@@ -40,5 +41,5 @@ local function write_enqueued()
     call('ZADD', base .. 'delayed', unpack(timed))
     mark_next_delayed()
   end
-  newest, next_up, ranked, ranks, timed = {}, {}, {}, {}, {}
+  newest, next_up, ranked, ranks, timed, last_score = {}, {}, {}, {}, {}, {}
 end

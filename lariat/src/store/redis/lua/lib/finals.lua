@@ -1,29 +1,25 @@
---- @include retention
--- The final sets. Members of one call with one retention rule are written at once, and the rule is applied once.
-local finals, final_rule = { completed = {}, failed = {} }, {}
+--- @include base
+-- The final sets. Members that one call adds under one retention rule are written at once, and the rule is applied once.
+local finals, final_rule, final_checked, ended = {}, {}, {}, {}
 
 local function write_final(set)
   local members = finals[set]
-  if #members > 0 then
-    finals[set] = {}
+  finals[set] = nil
+  if members then
     call('ZADD', base .. set, unpack(members))
     if final_rule[set] ~= '' then
-      guarded(set, retain, set, final_rule[set], #members / 2)
+      local steps = seldom()
+      steps.guarded(set, steps.retain, set, final_rule[set], #members / 2)
     end
   end
 end
 
-local function add_final(set, id, rule, now)
+-- The scores and members to be written under this rule.
+local function final_members(set, rule)
   if final_rule[set] ~= rule then
     write_final(set)
     final_rule[set] = rule
   end
-  local members = finals[set]
-  local n = #members
-  members[n + 1], members[n + 2] = now, id
-end
-
-local function write_finals()
-  write_final('completed')
-  write_final('failed')
+  finals[set] = finals[set] or {}
+  return finals[set]
 end

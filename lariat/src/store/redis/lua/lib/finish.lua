@@ -1,56 +1,62 @@
---- @include others
---- @include events
--- Completed, or failed for good. `item.value` is the result (JSON) or the reason; `item.rule` the retention; for a
--- failure `item.more` is the attempts allowed, a blank, and the stack traces.
-local next_made = { ['1'] = '2', ['2'] = '3' }
-local ended = { completed = 0, failed = 0 }
+--- @include held
+--- @include finals
+--- @include children
+-- Completed, or failed for good. The value is the result (JSON) or the reason; the rule is the retention; for a failure
+-- more is the attempts allowed, a blank, and the stack traces.
+local events, trimmed = base .. 'events', false
 
-local function write_end(item, set, field, made, now)
-  if item.rule == '0' then
-    removed[item.id] = true
-    remove_records({ item.id })
-  elseif set == 'completed' then
-    call('HSET', item.key, 'atm', made, field, item.value, 'finishedOn', now)
-    add_final(set, item.id, item.rule, now)
-  else
-    local trace = string.match(item.more, ' (.*)$')
-    call('HSET', item.key, 'atm', made, field, item.value, 'stacktrace', trace, 'finishedOn', now)
-    call('HDEL', item.key, 'defa')
-    add_final(set, item.id, item.rule, now)
-  end
-  emit(set, 'jobId', item.id, field, item.value, 'prev', 'active')
-end
-
-local function finish(item, now)
-  local record = read_record(item, 'atm', 'parentKey', 'deid', 'parent')
-  if not record then
+local function finish(i, id, token, value, rule, more, completed)
+  local job = base .. id
+  local record = call('HMGET', job, 'ats', 'atm', 'parentKey', 'deid')
+  local made, parent, did = record[2], record[3], record[4]
+  if not record[1] and call('EXISTS', job) == 0 then
     return -1
   end
-  local completed = item.kind == 'complete'
   local set, field = 'failed', 'failedReason'
   if completed then
     set, field = 'completed', 'returnvalue'
+    if look_for_children then
+      if call('SCARD', job .. ':dependencies') > 0 then
+        return -4
+      elseif call('ZCARD', job .. ':unsuccessful') > 0 then
+        return -9
+      end
+    end
   end
-  if ended[set] == 0 then
-    call('ZCARD', base .. set) -- of another type: an error before the first write
+  if not final_checked[set] then
+    final_checked[set] = call('ZCARD', base .. set) -- an error before the first write where it is of another type
   end
-  local code = completed and refusal_by_children(item.key) or 0
-  if code == 0 then
-    code = let_go(item)
-  end
+  local code = let_go(i, id, token)
   if code ~= 0 then
     return code
   end
-  ended[set] = ended[set] + 1
-  trim_with_next_event()
-  if record[3] or record[4] then
-    touch_others(item, record[3], record[5], record[4], completed, now)
+  if parent or did then
+    look_for_children = true -- of jobs whose outcomes come after this one
+    trimmed = seldom().tell_others(job, id, parent, did, completed, value, trimmed)
   end
-  local made = record[2]
-  made = made and (next_made[made] or string.format('%d', made + 1)) or '1'
-  write_end(item, set, field, made, now)
-  if not completed and tonumber(made) >= tonumber(string.match(item.more, '^%d+')) then
-    emit('retries-exhausted', 'jobId', item.id, 'attemptsMade', made)
+  made = made and string.format('%d', made + 1) or '1'
+  if rule == '0' then
+    seldom().remove_records({ id })
+  elseif completed then
+    call('HSET', job, 'atm', made, 'returnvalue', value, 'finishedOn', now)
+  else
+    seldom().write_failure(job, made, value, more)
+  end
+  ended[set] = (ended[set] or 0) + 1
+  if rule ~= '0' then
+    local members = final_members(set, rule)
+    members[#members + 1] = now
+    members[#members + 1] = id
+  end
+  -- BullMQ trims the stream before it writes, XADD after: with a limit of one more the same entries go.
+  if trimmed then
+    try('XADD', events, '*', 'event', set, 'jobId', id, field, value, 'prev', 'active')
+  else
+    trimmed = true
+    try('XADD', events, 'MAXLEN', '~', events_kept() + 1, '*', 'event', set, 'jobId', id, field, value, 'prev', 'active')
+  end
+  if not completed then
+    seldom().exhausted(id, made, more)
   end
   return 0
 end

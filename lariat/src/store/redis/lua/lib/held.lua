@@ -1,61 +1,55 @@
 --- @include base
---- @include leave_active
--- What every outcome needs: a record, the job's lock, and a place in `active`. Locks are read at once for the whole
--- call, and dropped at once.
-local lock_of, unlocked, removed = {}, {}, {}
-
-local function read_locks(items)
-  local keys = {}
-  for i = 1, #items do
-    keys[i] = items[i].key .. ':lock'
-  end
-  local found = call('MGET', unpack(keys))
-  for i = 1, #items do
-    lock_of[items[i].id] = found[i]
+-- Letting go of jobs whose outcomes came in. All locks are read at once and dropped at once. Finished jobs are mostly the
+-- oldest entries of `active`, so for many of them its tail is read once, and written once without them; an id that is not
+-- there is looked for one by one. `n` outcomes stand in ARGV after HEAD, EACH values for each.
+local active, lock_keys = base .. 'active', {}
+for i = 1, n do
+  lock_keys[i] = base .. ARGV[HEAD + EACH * i - 4] .. ':lock'
+end
+local locks = n > 0 and call('MGET', unpack(lock_keys))
+local tail, place_in_tail, deepest = n > 3 and call('LRANGE', active, -2 * n - 16, '-1'), {}, nil
+if tail then
+  for place = 1, #tail do
+    place_in_tail[tail[place]] = place
   end
 end
+local let_go_keys, let_go_ids = {}, {}
 
--- Fields of the record (`ats` first, which every job that ran has), or nil where there is no record.
-local function read_record(item, ...)
-  local fields = call('HMGET', item.key, 'ats', ...)
-  if removed[item.id] or (not fields[1] and call('EXISTS', item.key) == 0) then
-    return nil
+-- 0, or a refusal, which leaves everything as it was. Token `0` means work without locks.
+local function let_go(i, id, token)
+  if locks[i] ~= token and token ~= '0' then
+    return locks[i] and -6 or -2
   end
-  return fields
-end
-
--- Lets the job go: 0, or a refusal, which leaves everything as it was. Token `0` means work without locks.
-local function let_go(item)
-  local id, token = item.id, item.token
-  if token ~= '0' and lock_of[id] ~= token then
-    return lock_of[id] and -6 or -2
-  end
-  if not leave_active(id) then
+  local place = tail and place_in_tail[id]
+  if place then
+    place_in_tail[id], tail[place] = false, false
+    deepest = deepest and place > deepest and deepest or place
+  elseif place == false and tail then
+    return -2 -- an outcome of the same job came before this one
+  elseif call('LREM', active, '-1', id) == 0 then
     return -3
   end
   if token ~= '0' then
-    unlocked[#unlocked + 1] = item
-    lock_of[id] = false
+    let_go_keys[#let_go_keys + 1], let_go_ids[#let_go_ids + 1] = lock_keys[i], id
   end
   return 0
 end
 
 local function write_let_go()
-  write_tail()
-  if #unlocked == 0 then
-    return
+  if deepest then
+    local kept = {}
+    for place = deepest, #tail do
+      kept[#kept + 1] = tail[place] or nil
+    end
+    call('LTRIM', active, '0', deepest - #tail - 2)
+    if #kept > 0 then
+      call('RPUSH', active, unpack(kept))
+    end
   end
-  local keys, ids = {}, {}
-  for i = 1, #unlocked do
-    keys[i], ids[i] = unlocked[i].key .. ':lock', unlocked[i].id
+  tail, deepest = false, nil
+  if #let_go_ids > 0 then
+    call('DEL', unpack(let_go_keys))
+    try('SREM', base .. 'stalled', unpack(let_go_ids))
+    let_go_keys, let_go_ids = {}, {}
   end
-  call('DEL', unpack(keys))
-  try('SREM', base .. 'stalled', unpack(ids))
-  unlocked = {}
-end
-
--- Refuses, before anything is written, to push to a queue whose lists are of another type.
-local function check_queue()
-  call('LLEN', base .. 'wait')
-  call('ZCARD', base .. 'prioritized')
 end

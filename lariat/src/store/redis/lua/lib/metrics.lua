@@ -1,6 +1,6 @@
 --- @include base
 -- Per-minute counts of ended jobs: `n` more in `set`, keeping `points` minutes.
-local function count_ended(set, n, points, now)
+local function count_ended(set, n, points)
   local key = base .. 'metrics:' .. set
   local before = call('HINCRBY', key, 'count', n) - n
   local found = call('HMGET', key, 'prevTS', 'prevCount')

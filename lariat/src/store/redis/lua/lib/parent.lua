@@ -1,6 +1,6 @@
 --- @include queue
 -- What a child's end means for its parent.
-local function parent_runs(q, id, now)
+local function parent_runs(q, id)
   local found = call('HMGET', q .. id, 'priority', 'delay')
   local priority, delay = tonumber(found[1]) or 0, tonumber(found[2]) or 0
   if delay > 0 then
@@ -20,20 +20,20 @@ local function parent_runs(q, id, now)
   call('XADD', q .. 'events', '*', 'event', 'waiting', 'jobId', id, 'prev', 'waiting-children')
 end
 
-local function free(q, id, now)
+local function free(q, id)
   if call('EXISTS', q .. id) == 1 and call('ZREM', q .. 'waiting-children', id) == 1 then
-    parent_runs(q, id, now)
+    parent_runs(q, id)
   end
 end
 
-local function free_when_last(q, id, now)
+local function free_when_last(q, id)
   if call('EXISTS', q .. id .. ':dependencies') == 0 then
-    free(q, id, now)
+    free(q, id)
   end
 end
 
 -- A parent that fails with its child: `defa` makes the worker that takes it fail it.
-local function fail_parent(q, id, child, now)
+local function fail_parent(q, id, child)
   local parent = q .. id
   call('ZADD', parent .. ':unsuccessful', now, child)
   if call('EXISTS', parent) == 0 then
@@ -42,10 +42,10 @@ local function fail_parent(q, id, child, now)
   local reason = 'child ' .. child .. ' failed'
   if call('ZREM', q .. 'waiting-children', id) == 1 then
     call('HSET', parent, 'defa', reason)
-    parent_runs(q, id, now)
+    parent_runs(q, id)
   elseif call('ZREM', q .. 'delayed', id) == 1 then
     call('HSET', parent, 'delay', '0', 'defa', reason)
-    parent_runs(q, id, now)
+    parent_runs(q, id)
   elseif not call('ZSCORE', q .. 'failed', id) then
     call('HSET', parent, 'defa', reason)
   end

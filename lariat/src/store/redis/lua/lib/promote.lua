@@ -1,14 +1,14 @@
 --- @include events
 --- @include marker
 --- @include priority
--- Moves jobs whose time has come from `delayed` to where they run from; at most 1000 a call, the earliest first.
-local function promote(now)
-  local delayed_key = base .. 'delayed'
-  local ids = call('ZRANGEBYSCORE', delayed_key, '0', (now + 1) * 4096 - 1, 'LIMIT', '0', '1000')
+-- Moves jobs whose time has come from `delayed` to where they run from; at most 1000 at a time, the earliest first.
+local function promote()
+  local key = base .. 'delayed'
+  local ids = call('ZRANGEBYSCORE', key, '0', (now + 1) * 4096 - 1, 'LIMIT', '0', '1000')
   if #ids == 0 then
     return
   end
-  call('ZREM', delayed_key, unpack(ids))
+  call('ZREM', key, unpack(ids))
   local plain, ranked, ranks = {}, {}, {}
   for _, id in ipairs(ids) do
     local job = base .. id

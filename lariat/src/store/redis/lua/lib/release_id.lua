@@ -1,7 +1,7 @@
 --- @include store_job
 --- @include enqueue
 -- The owner of a deduplication id has ended: the id is free again, and the job that was held back meanwhile is added.
-local function release_id(owner, did, now)
+local function release_id(owner, did)
   local key, held_key = base .. 'de:' .. did, base .. 'dn:' .. did
   local life = call('PTTL', key)
   if life == 0 or (life == -1 and call('GET', key) == owner) then

@@ -1,5 +1,4 @@
 --- @include remove
---- @include problems
 -- Removes finished jobs that a rule no longer keeps. A rule is `count age limit`, age in seconds, `-` for none. `n` jobs
 -- have just been added under it. At most 1000 go by age and 1000 by count at a time, so that a rule that comes late
 -- does not hold the server; what is left goes with the next finishes.
@@ -8,7 +7,7 @@ local function retain(set, rule, n)
   local count, age, limit = string.match(rule, '^(%S+) (%S+) (%S+)$')
   count, age, limit = tonumber(count), tonumber(age), tonumber(limit) or 1000
   if age then
-    local cut = ARGV[2] - age * 1000
+    local cut = now - age * 1000
     local most = math.min(limit * n, 1000)
     local ids = call('ZREVRANGEBYSCORE', key, cut, '-inf', 'LIMIT', '0', most)
     remove_jobs(ids)

@@ -1,22 +1,21 @@
---- @include held
+--- @include outcome
 --- @include events
 -- Until its children have ended. 1: none is pending, so it stays active and locked, and runs again.
-local function wait_for_children(item, now)
-  if not read_record(item) then
+local function wait_for_children(i, id, token)
+  local job = base .. id
+  if not read_record(job) then
     return -1
-  end
-  if call('ZCARD', item.key .. ':unsuccessful') > 0 then
+  elseif call('ZCARD', job .. ':unsuccessful') > 0 then
     return -9
-  end
-  if call('SCARD', item.key .. ':dependencies') == 0 then
+  elseif call('SCARD', job .. ':dependencies') == 0 then
     return 1
   end
   call('ZCARD', base .. 'waiting-children')
-  local code = let_go(item)
+  local code = let_go(i, id, token)
   if code ~= 0 then
     return code
   end
-  call('ZADD', base .. 'waiting-children', now, item.id)
-  emit('waiting-children', 'jobId', item.id, 'prev', 'active')
+  call('ZADD', base .. 'waiting-children', now, id)
+  emit('waiting-children', 'jobId', id, 'prev', 'active')
   return 0
 end
