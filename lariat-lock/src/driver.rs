@@ -280,7 +280,7 @@ impl Core {
                 let until = state.table.next_expiry().map_or(chunk.deadline, |end| end.min(chunk.deadline));
                 let pause = (until - now).min(LONGEST_SLEEP);
                 state.planned = Some(now + pause);
-                let over = state.stage == Stage::Ended;
+                let over = chunk.deadline <= now || state.stage == Stage::Ended;
                 (losses, if over { None } else { Some(pause) })
             });
             if losses.is_empty() {

@@ -336,8 +336,12 @@ impl World {
         }
     }
 
-    /// What belongs to a former generation does nothing.
-    fn check_former(&self) {
+    /// What must do nothing in this state: taking a second chunk, and whatever belongs to a former generation.
+    fn check_idle_steps(&self) {
+        if self.out.is_some() {
+            let second = self.clone().table.take_due(self.now);
+            assert!(second.is_none(), "(c) a second chunk while one is out: {self:#?}");
+        }
         for gone in self.claims.iter().filter(|known| known.fate != Fate::Tracked) {
             let mut then = self.clone();
             let done = then.table.untrack(gone.key).is_some()
@@ -400,7 +404,7 @@ fn explore(claims: usize, steps: usize) {
                 let mut hasher = DefaultHasher::new();
                 then.shape().hash(&mut hasher);
                 if seen.insert(hasher.finish()) {
-                    then.check_former();
+                    then.check_idle_steps();
                     next.push(then);
                 }
             }

@@ -11,6 +11,7 @@ use super::{Case, Goal, LONG, Metric, QUEUE, Sample, Setup, Stage, figure, perce
 use crate::Result;
 use crate::meter::{Meter, forget_slow, length, slowest_ms};
 use crate::peer::Library;
+use crate::protocol::Command;
 
 /// `lapsed` jobs in `active`, none with a lock, all marked by an earlier check.
 pub(crate) struct Recover {
@@ -47,8 +48,10 @@ impl Case for Recover {
         // One slot: the first job recovered is taken and held, all others must come back to `wait`.
         let mut spec = worker(QUEUE, 1);
         spec.stalled_ms = 1_000;
-        stage.peer.work(spec)?;
+        // Not waited for yet: Node's first check comes before its answer.
+        stage.peer.tell(&Command::Work(spec))?;
         let (first, last) = watch(&mut stage.redis, self.lapsed)?;
+        stage.peer.answer(LONG)?;
         over.store(true, SeqCst);
         let mut pings = pings.join().map_err(|_| "the pinger ended early")??;
         let after = Meter::read(&mut stage.redis)?;

@@ -73,3 +73,19 @@ async fn node_sees_our_events_with_the_right_fields() {
     assert!(rows.as_array().unwrap().iter().any(|row| row["event"] == "drained"));
     assert!(rows.as_array().unwrap().iter().all(|row| row["event"] != "error"), "nothing that Node cannot parse");
 }
+
+#[tokio::test]
+async fn node_lists_our_workers_with_and_without_a_name() {
+    let s = Shared::start();
+    let handler = || async |_: Job| Ok::<_, JobError>(());
+    let _nameless = s.worker().start(handler()).unwrap();
+    let _named = s.worker().name("rusty").start(handler()).unwrap();
+    interop::wait::until_async("both are listed", || async {
+        let workers = s.node("queue", json!({"method": "getWorkers"})).await;
+        let mut names: Vec<String> =
+            workers.as_array().unwrap().iter().map(|w| w["rawname"].as_str().unwrap_or_default().to_owned()).collect();
+        names.sort();
+        names == ["bull:c2hhcmVk", "bull:c2hhcmVk:w:rusty"]
+    })
+    .await;
+}

@@ -71,18 +71,6 @@ fn commands_are_gone_before_their_jobs_are_handed_back() {
 }
 
 #[test]
-fn an_exit_status_of_zero_after_our_term_does_not_complete() {
-    let place = Place::new();
-    let id = place.add(&["n"]);
-    let script = "trap 'exit 0' TERM; touch ready; while :; do sleep 0.05; done";
-    let mut worker = place.work(&["--grace", "1ms"], script);
-    wait::until("the command runs", || place.path("ready").exists());
-    worker.signal(Signal::TERM);
-    worker.ends_with(5);
-    assert_eq!(place.job(&id)["state"], "waiting");
-}
-
-#[test]
 fn a_second_signal_ends_the_grace() {
     let place = Place::new();
     let id = place.add(&["n"]);

@@ -49,7 +49,7 @@ fn a_store_that_is_away_at_the_start_is_waited_for() {
 fn a_store_that_is_away_does_not_keep_a_worker_from_stopping() {
     let mut place = Place::new();
     place.server.kill();
-    let mut worker = place.work(&["--lock-duration", "1s"], "exit 0");
+    let mut worker = place.work(&["--lock-duration", "1s", "--grace", "1ms"], "exit 0");
     worker.wait_until_said("fails or does not answer");
     worker.signal(Signal::TERM);
     worker.ends_with(0);

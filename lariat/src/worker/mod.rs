@@ -65,6 +65,8 @@ pub struct Worker {
     queue: Arc<str>,
     shared: Arc<Shared>,
     stopped: watch::Receiver<Option<Closed>>,
+    /// What closing may take beyond its grace.
+    longest_close: Duration,
 }
 
 /// What a worker's handle and its task have in common.
@@ -84,7 +86,7 @@ struct Wish {
 }
 
 /// How a worker ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
     /// Jobs that were taken and not finished, put back to the front of the queue.
@@ -125,7 +127,7 @@ impl Worker {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|e| Error::new(ErrorKind::Invalid, "a worker needs a Tokio runtime to run in").because(e))?;
         let name = QueueName::new(queue)?;
-        let backend = store.queue(&name, Some(options.name.as_deref().unwrap_or_default()))?;
+        let backend = store.queue(&name, options.name.as_deref())?;
         let locks = LockManager::builder(store.lock_store(&name)?)
             .lock_duration(options.lock_duration)
             .lock_renew_time(options.lock_renew_time())
@@ -169,6 +171,7 @@ impl Worker {
             limiter: options.limiter,
             metrics: options.metrics,
         });
+        let longest_close = options.cancel_grace + options.lock_duration + 2 * run::LAST_WAIT;
         let (done, stopped) = watch::channel(None);
         runtime.spawn(searcher.run());
         runtime.spawn(async move {
@@ -180,7 +183,7 @@ impl Worker {
             say.say(|| WorkerEvent::Stopped { why: closed.why.clone().unwrap_or_else(|| "it was closed".to_owned()) });
             done.send_replace(Some(closed));
         });
-        Ok(Worker { queue, shared, stopped })
+        Ok(Worker { queue, shared, stopped, longest_close })
     }
 
     /// The name of the queue that it works on.
@@ -252,7 +255,12 @@ impl Worker {
     /// goes on closing.
     pub async fn close(&self, grace: Duration) -> Closed {
         self.shared.close(grace);
-        self.stopped().await
+        // The worker's task gives up by itself, unless a handler blocks the very thread that it would run on.
+        let at_the_latest = Instant::now() + grace + self.longest_close;
+        match tokio::time::timeout_at(at_the_latest, self.stopped()).await {
+            Ok(closed) => closed,
+            Err(_) => Closed { still_running: self.shared.leases().len(), ..Closed::default() },
+        }
     }
 
     /// Resolves when the worker has ended, by [`close`](Self::close) or by itself. Cancel safe.
@@ -260,10 +268,9 @@ impl Worker {
         let mut stopped = self.stopped.clone();
         let closed = stopped.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
         closed.unwrap_or_else(|| Closed {
-            handed_back: 0,
             still_running: self.shared.leases().len(),
-            unsettled: 0,
             why: Some("its runtime ended".to_owned()),
+            ..Closed::default()
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lariat_lock::{LockManager, TrackError};
@@ -23,7 +24,10 @@ use crate::store::exchange::{
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a closing worker that has nothing to hand in tries to give back a marker, or to learn what became of a call.
+const LAST_TRY: Duration = Duration::from_secs(5);
 
 /// What the engine is made of.
 pub(super) struct Parts {
@@ -77,6 +81,7 @@ pub(super) struct Engine {
     abandons: Option<Instant>,
     /// Handing in goes on at most until then.
     gives_up: Option<Instant>,
+    closing_since: Option<Instant>,
     busy: bool,
     just_started: usize,
     summary: Summary,
@@ -100,6 +105,7 @@ impl Engine {
             told_to_stop: false,
             abandons: None,
             gives_up: None,
+            closing_since: None,
             busy: false,
             just_started: 0,
             summary: Summary::default(),
@@ -122,7 +128,7 @@ impl Engine {
                 self.take_in_finished();
             }
             self.issue();
-            if self.slots.is_over() || self.gives_up.is_some_and(|at| at <= Instant::now()) {
+            if self.slots.is_over() || self.gives_up().is_some_and(|at| at <= Instant::now()) {
                 break;
             }
             let alarm = self.alarm();
@@ -181,7 +187,13 @@ impl Engine {
 
     fn alarm(&self) -> Option<Instant> {
         let grace = self.grace_ends.filter(|_| !self.told_to_stop);
-        [self.slots.wake_at(), grace, self.abandons, self.gives_up].into_iter().flatten().min()
+        [self.slots.wake_at(), grace, self.abandons, self.gives_up()].into_iter().flatten().min()
+    }
+
+    /// When a closing worker ends in any case; sooner where nothing of its own is at stake.
+    fn gives_up(&self) -> Option<Instant> {
+        let nothing_to_lose = self.closing_since.filter(|_| self.slots.is_idle()).map(|since| since + LAST_TRY);
+        nothing_to_lose.into_iter().chain(self.gives_up).min()
     }
 
     fn alarmed(&mut self) {
@@ -210,6 +222,7 @@ impl Engine {
     }
 
     fn close(&mut self, by: Instant) {
+        self.closing_since.get_or_insert_with(Instant::now);
         self.slots.set_phase(Phase::Closing);
         // A wait that is cut short may have popped a marker: the last exchange makes up for it.
         self.wait = None;
@@ -390,10 +403,17 @@ impl Engine {
         });
         let handler = Arc::clone(&self.parts.handler);
         let (finish, limits) = (self.finish.clone(), self.parts.limits);
+        let mut run = Box::pin(async move { attempt(&*handler, &lease, job, &limits).await });
+        // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
+        // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
+        if self.slots.concurrency() == 1
+            && let Poll::Ready(finished) = run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return self.take_in(finished);
+        }
         tokio::spawn(async move {
-            let finished = attempt(&*handler, &lease, job, &limits).await;
             // The engine outlives its runs, unless the runtime ends.
-            drop(finish.send(finished));
+            drop(finish.send(run.await));
         });
     }
 }

@@ -103,12 +103,18 @@ impl Slots {
         if self.phase == Phase::Closing || self.phase == phase {
             return;
         }
-        if phase == Phase::Working {
-            self.look = Look::Now;
-        } else if self.waiting && phase == Phase::Closing {
-            self.owes_marker = true;
+        match phase {
+            Phase::Working => self.look = Look::Now,
+            // A wait that is cut short may have popped the marker; one that has just ended may have as well, and the
+            // exchange that it was to lead to is not made any more.
+            Phase::Closing => self.owes_marker |= self.waiting || (self.look == Look::Now && !self.in_flight),
+            Phase::Quiet => self.owes_marker |= self.look == Look::Now && !self.in_flight && !self.waiting,
         }
         self.phase = phase;
+    }
+
+    pub(super) fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     pub(super) fn set_concurrency(&mut self, concurrency: usize) {

@@ -72,6 +72,17 @@ async fn the_shortest_grace_counts() {
 }
 
 #[tokio::test]
+async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
+    let mut f = Fixture::start();
+    let worker = f.worker().lock_duration(3600 * SECOND).start(async |_| Ok::<_, JobError>(())).unwrap();
+    wait::until_async("the worker waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+    f.server.kill();
+    // It would go on for a lock's duration, had it a result to hand in.
+    let closed = tokio::time::timeout(wait::DEADLINE, worker.close(Duration::ZERO)).await.unwrap();
+    assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
+}
+
+#[tokio::test]
 async fn dropping_a_worker_hands_its_jobs_back_too() {
     let f = Fixture::start();
     let gate = Gate::new();

@@ -63,6 +63,29 @@ async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
     assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), "somebody-else");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_result_that_comes_after_the_loss_is_not_sent() {
+    let f = Fixture::start();
+    let handler = async |_: Job| {
+        // sleep: blocks past the loss, and returns in the same poll: nobody could have stopped it
+        std::thread::sleep(Duration::from_millis(1500));
+        Ok::<_, JobError>("too late")
+    };
+    f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).concurrency(2).start(handler).unwrap();
+    let mut events = worker.events();
+    event(&mut events, |e| matches!(e, WorkerEvent::Active { .. }).then_some(())).await;
+    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    let told = event(&mut events, |e| match e {
+        WorkerEvent::LockLost { reason, .. } => Some(Ok(reason)),
+        WorkerEvent::ResultRefused { why, .. } => Some(Err(why)),
+        _ => None,
+    });
+    assert_eq!(told.await, Ok(LossReason::Taken));
+    let closed = worker.close(Duration::ZERO).await;
+    assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
+}
+
 #[tokio::test]
 async fn a_handler_that_ignores_the_loss_is_dropped() {
     let f = Fixture::start();

@@ -1,6 +1,7 @@
 //! Arguments of scripts: borrowed where they can be.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 pub(super) type Arg<'a> = Cow<'a, [u8]>;
@@ -13,8 +14,8 @@ pub(super) fn owned(text: String) -> Arg<'static> {
     Cow::Owned(text.into_bytes())
 }
 
-pub(super) fn number(number: impl ToString) -> Arg<'static> {
-    owned(number.to_string())
+pub(super) fn number(number: impl Display) -> Arg<'static> {
+    owned(format!("{number}"))
 }
 
 /// A span in whole milliseconds.

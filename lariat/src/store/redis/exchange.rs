@@ -129,7 +129,7 @@ fn decode(value: &Value, exchange: &Exchange) -> Result<Exchanged, Error> {
     let jobs: usize = next(&mut parts)?;
     let verdicts = match verdicts {
         Verdicts::AllAccepted(count) => vec![Verdict::Accepted; count],
-        Verdicts::Each(codes) => codes.into_iter().map(verdict).collect(),
+        Verdicts::Each(codes) => codes.iter().map(verdict).collect(),
     };
     if verdicts.len() != exchange.outcomes.len() {
         return Err(bad_reply("another number of verdicts than of outcomes"));
@@ -144,8 +144,8 @@ fn next<'a, T: Deserialize<'a>>(parts: &mut Parts<'a>) -> Result<T, Error> {
     T::deserialize(parts).map_err(|e| bad_reply("MessagePack of another shape").because(e))
 }
 
-fn verdict(code: Code<'_>) -> Verdict {
-    match code {
+fn verdict(code: &Code<'_>) -> Verdict {
+    match *code {
         Code::Number(0) => Verdict::Accepted,
         Code::Number(1) => Verdict::Resume,
         Code::Number(code) => Refusal::from_code(code)

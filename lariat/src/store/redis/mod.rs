@@ -12,6 +12,8 @@ mod codec;
 mod connect;
 #[cfg(test)]
 mod cost;
+#[cfg(test)]
+mod damage;
 mod exchange;
 mod keys;
 mod locks;

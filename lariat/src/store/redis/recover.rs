@@ -12,7 +12,7 @@ use crate::id::JobId;
 use crate::store::exchange::{Recover, RecoverCursor, Recovered};
 
 /// Entries of `active` that one slice looks at.
-const MOST_LOOKED_AT: usize = 4000;
+const MOST_LOOKED_AT: usize = 2000;
 
 pub(super) async fn recover(
     link: &Link,

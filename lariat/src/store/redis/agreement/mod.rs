@@ -32,7 +32,7 @@ use crate::store::exchange::{
 };
 use crate::store::{Backend, QueueBackend, Store};
 use crate::time::Timestamp;
-use crate::{Keep, Refusal};
+use crate::{Error, Keep, Refusal};
 
 pub(super) const NOW: u64 = 1_700_000_000_000;
 pub(super) const LOCK: Duration = Duration::from_secs(30);
@@ -40,32 +40,37 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Two databases and the two programs that work on them, on one queue `q`.
 pub(super) struct Both {
-    pub pair: Pair,
-    pub runtime: tokio::runtime::Runtime,
-    pub queue: Arc<dyn QueueBackend>,
+    pub(in crate::store::redis) pair: Pair,
+    pub(in crate::store::redis) runtime: tokio::runtime::Runtime,
+    pub(in crate::store::redis) queue: Arc<dyn QueueBackend>,
     lane: Arc<str>,
     number: std::cell::Cell<u64>,
     limiter: Option<RateLimit>,
 }
 
 impl Both {
-    pub fn start() -> Both {
+    pub(in crate::store::redis) fn start() -> Both {
         Self::with(Options::default())
     }
 
     /// Base markers that no work stands behind are not ours to write; most steps need this.
-    pub fn without_markers() -> Both {
+    pub(in crate::store::redis) fn without_markers() -> Both {
         Self::with(Options::default().without_key(":marker"))
     }
 
-    pub fn with(options: Options) -> Both {
+    /// For what has no counterpart; Node is there but not asked.
+    pub(in crate::store::redis) fn ours_alone() -> Both {
+        Self::start()
+    }
+
+    pub(in crate::store::redis) fn with(options: Options) -> Both {
         let pair = Pair::with(options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let queue = open(&pair.ours(), "q");
         Both { pair, runtime, queue, lane: "t".into(), number: 0.into(), limiter: None }
     }
 
-    pub fn limited(mut self, max: u64, duration: Duration) -> Both {
+    pub(in crate::store::redis) fn limited(mut self, max: u64, duration: Duration) -> Both {
         self.limiter = Some(RateLimit { max, duration });
         self
     }
@@ -83,7 +88,7 @@ impl Both {
 
     /// A step of BullMQ's on queue `q`.
     #[track_caller]
-    pub fn theirs(&self, mut step: Value) -> Value {
+    pub(in crate::store::redis) fn theirs(&self, mut step: Value) -> Value {
         step["queue"] = "q".into();
         step["worker"] = self.worker();
         self.pair.theirs(step)
@@ -91,7 +96,7 @@ impl Both {
 
     /// BullMQ's code for a step that it refuses.
     #[track_caller]
-    pub fn their_refusal(&self, mut step: Value) -> i64 {
+    pub(in crate::store::redis) fn their_refusal(&self, mut step: Value) -> i64 {
         step["queue"] = "q".into();
         step["worker"] = self.worker();
         let error = self.pair.try_theirs(step).expect_err("it was to be refused");
@@ -100,7 +105,7 @@ impl Both {
 
     /// Adds one job on both sides; returns its id.
     #[track_caller]
-    pub fn add(&self, name: &str, data: &Value, opts: &Value, now: u64) -> String {
+    pub(in crate::store::redis) fn add(&self, name: &str, data: &Value, opts: &Value, now: u64) -> String {
         let theirs = self.theirs(json!({"op": "add", "name": name, "data": data, "opts": opts, "now": now}));
         let ours = self.add_ours(vec![new_job(name, data, opts, now)]);
         assert_eq!(theirs["id"], ours[0]);
@@ -108,18 +113,24 @@ impl Both {
     }
 
     #[track_caller]
-    pub fn add_ours(&self, jobs: Vec<AddJob>) -> Vec<String> {
+    pub(in crate::store::redis) fn add_ours(&self, jobs: Vec<AddJob>) -> Vec<String> {
         let add = Add { call: self.call("adds"), jobs };
         let ids = self.runtime.block_on(self.queue.add(&add)).unwrap();
         ids.into_iter().map(|id| id.unwrap().to_string()).collect()
     }
 
-    pub fn call(&self, base: &str) -> LaneCall {
+    pub(in crate::store::redis) fn call(&self, base: &str) -> LaneCall {
         self.number.set(self.number.get() + 1);
         LaneCall { base: base.into(), number: self.number.get() }
     }
 
-    pub fn exchange_of(&self, outcomes: Vec<Settle>, want: usize, first: u64, now: u64) -> Exchange {
+    pub(in crate::store::redis) fn exchange_of(
+        &self,
+        outcomes: Vec<Settle>,
+        want: usize,
+        first: u64,
+        now: u64,
+    ) -> Exchange {
         Exchange {
             call: self.call(&self.lane),
             now: at(now),
@@ -132,19 +143,27 @@ impl Both {
         }
     }
 
+    pub(in crate::store::redis) fn try_send(&self, exchange: &Exchange) -> Result<Exchanged, Error> {
+        self.runtime.block_on(self.queue.exchange(exchange, PATIENCE))
+    }
+
+    pub(in crate::store::redis) fn try_add(&self, add: &Add) -> Result<Vec<Result<JobId, Refusal>>, Error> {
+        self.runtime.block_on(self.queue.add(add))
+    }
+
     #[track_caller]
-    pub fn send(&self, exchange: &Exchange) -> Exchanged {
+    pub(in crate::store::redis) fn send(&self, exchange: &Exchange) -> Exchanged {
         self.runtime.block_on(self.queue.exchange(exchange, PATIENCE)).unwrap()
     }
 
     #[track_caller]
-    pub fn ours(&self, outcomes: Vec<Settle>, want: usize, first: u64, now: u64) -> Exchanged {
+    pub(in crate::store::redis) fn ours(&self, outcomes: Vec<Settle>, want: usize, first: u64, now: u64) -> Exchanged {
         self.send(&self.exchange_of(outcomes, want, first, now))
     }
 
     /// Takes one job on both sides with token `t:<n>`; returns its id, the same on both.
     #[track_caller]
-    pub fn fetch(&self, n: u64, now: u64) -> Option<String> {
+    pub(in crate::store::redis) fn fetch(&self, n: u64, now: u64) -> Option<String> {
         let theirs = self.theirs(json!({"op": "fetch", "token": format!("t:{n}"), "now": now}));
         let ours = self.ours(vec![], 1, n, now);
         let id = ours.jobs.first().map(|job| job.id.to_string());
@@ -153,7 +172,7 @@ impl Both {
     }
 
     /// Makes our database a copy of theirs, after steps that only BullMQ does so far.
-    pub fn copy(&self) {
+    pub(in crate::store::redis) fn copy(&self) {
         let mut ours = interop::redis::connect(&self.pair.ours());
         redis::cmd("FLUSHDB").exec(&mut ours).unwrap();
         redis::cmd("SELECT").arg(0).exec(&mut ours).unwrap();
@@ -164,14 +183,18 @@ impl Both {
     }
 
     #[track_caller]
-    pub fn assert_same(&self) {
+    pub(in crate::store::redis) fn assert_same(&self) {
         self.pair.assert_same();
     }
 
     /// Runs plain commands on both databases; keys as they are.
-    pub fn both(&self, commands: &[&[&str]]) {
+    pub(in crate::store::redis) fn both(&self, commands: &[&[&str]]) {
         self.pair.both(commands);
     }
+}
+
+pub(super) fn add_of(both: &Both, jobs: Vec<AddJob>) -> Add {
+    Add { call: both.call("adds"), jobs }
 }
 
 pub(super) fn open(url: &str, queue: &str) -> Arc<dyn QueueBackend> {

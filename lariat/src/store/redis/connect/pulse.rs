@@ -122,6 +122,7 @@ mod tests {
         }
         drop(call);
         while pulse.beating.load(Ordering::SeqCst) {
+            // sleep: time stands still here but for this
             tokio::time::sleep(BEAT).await;
         }
         let again = pulse.call();

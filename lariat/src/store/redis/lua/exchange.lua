@@ -65,6 +65,9 @@ end
 
 local ok, hint, value = true, 'again', nil
 if want > 0 then
+  if not last_to_leave then
+    call('LLEN', active) -- of another type: an error before anything is taken
+  end
   ok, hint, value = pcall(take, want)
   if not ok then
     problems[#problems + 1] = { base, type(hint) == 'table' and hint.err or tostring(hint) }

@@ -1,17 +1,8 @@
 --- @include held
 --- @include finals
+--- @include children
 -- Completed, or failed for good. The value is the result (JSON) or the reason; the rule is the retention; for a failure
--- more is the attempts allowed, a blank, and the stack traces. Most jobs have neither children, nor a parent, nor a
--- deduplication id: one look for a whole call says whether any has children.
-local maybe_children = {}
-for i = 1, n do
-  local at = HEAD + EACH * (i - 1)
-  if ARGV[at + 1] == 'complete' then
-    local job, last = base .. ARGV[at + 2], #maybe_children
-    maybe_children[last + 1], maybe_children[last + 2] = job .. ':dependencies', job .. ':unsuccessful'
-  end
-end
-local look_for_children = #maybe_children > 0 and call('EXISTS', unpack(maybe_children)) > 0
+-- more is the attempts allowed, a blank, and the stack traces.
 local events, trimmed = base .. 'events', false
 
 local function finish(i, id, token, value, rule, more, completed)

@@ -1,13 +1,13 @@
 --- @include events
 -- Of the entries of `active` in `window`, the suspects without a lock go back to the front of the queue. They are
 -- overwritten in place and then removed together, which costs no walk over the list for each.
-local GONE, MOST_PUT_BACK = '\0gone', 500
+local GONE, MOST_PUT_BACK = '\0gone', 100
 
 -- How often the job has stalled now; nil where there is no such job. One that stalls too often is to fail when it is
 -- taken next, unless a scheduler goes on with it.
 local function count_stalled(job, most)
-  local found = call('HMGET', job, 'stc', 'rjk')
-  if not found[1] and not found[2] and call('EXISTS', job) == 0 then
+  local found = call('HMGET', job, 'stc', 'rjk', 'ats')
+  if not found[1] and not found[3] and call('EXISTS', job) == 0 then
     return nil
   end
   local times, scheduler = (tonumber(found[1]) or 0) + 1, found[2]

@@ -1,40 +1,8 @@
 --- @include next_ids
---- @include taken
+--- @include activate
 -- Hands out up to `want` jobs, as that many fetches one after the other would. Returns a hint and its value: what to do
 -- when fewer came than wanted. An id without a record is dropped, and the next one tried.
-local taken, worker = {}, ARGV[7]
 local limited = is_paused or most_active or settings[3] or ARGV[8] ~= ''
-
--- Makes one id active; returns whether it could, and whether it counts for a rate limit.
-local function activate(id)
-  local job = base .. id
-  local record = try('HGETALL', job)
-  local length = #record
-  if length == 0 then
-    if string.sub(id, 1, 2) ~= '0:' then -- that would be a marker of BullMQ before 5
-      problems[#problems + 1] = { id, record.err or 'there is no such job' }
-    end
-    return false
-  end
-  local starts, counts, place = '1', true, #taken
-  for i = 1, length, 2 do
-    if record[i] == 'ats' then
-      starts = string.format('%d', (tonumber(record[i + 1]) or 0) + 1)
-    elseif record[i] == 'defa' then
-      counts = false
-    end
-  end
-  call('SET', job .. ':lock', token_base .. first_token + place, 'PX', lock_life)
-  try('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-  if worker == '' then
-    call('HSET', job, 'processedOn', now, 'ats', starts)
-  else
-    call('HSET', job, 'processedOn', now, 'ats', starts, 'pb', worker)
-  end
-  taken[place + 1] = id
-  hand_out(place, id, record)
-  return true, counts
-end
 
 local function take(want)
   local ready = (now + 1) * 4096 - 1
