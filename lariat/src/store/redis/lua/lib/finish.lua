@@ -36,6 +36,9 @@ local function finish(i, id, token, value, rule, more, completed)
   end
   made = made and string.format('%d', made + 1) or '1'
   if rule == '0' then
+    if parent then -- which a failure without a flag has not told; it cannot wait for a job that is gone
+      seldom().guarded(id, seldom().unlink, job, parent)
+    end
     seldom().remove_records({ id })
   elseif completed then
     call('HSET', job, 'atm', made, 'returnvalue', value, 'finishedOn', now)

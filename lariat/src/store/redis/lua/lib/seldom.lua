@@ -19,7 +19,7 @@ seldom = function()
   --- @include put_back
   read_limit()
   seldom_made = {
-    guarded = guarded, retain = retain, remove_records = remove_records, tell_others = tell_others,
+    guarded = guarded, retain = retain, remove_records = remove_records, unlink = unlink, tell_others = tell_others,
     write_failure = write_failure, exhausted = exhausted, count_ended = count_ended, promote = promote,
     allowance = allowance, count_started = count_started, mark_next_delayed = mark_next_delayed,
     retry = retry, backoff = delay, delay = delay, children = wait_for_children, back = put_back,
