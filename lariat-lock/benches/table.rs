@@ -164,6 +164,7 @@ fn driver() {
     let mut renewed = 0;
     let took = best(|| {
         let (time, before) = (processor_time(), locks.metrics().renewed);
+        // sleep: the span that is measured
         std::thread::sleep(Duration::from_secs(1));
         renewed = u32::try_from(locks.metrics().renewed - before).unwrap_or(u32::MAX);
         (processor_time() - time) * CLAIMS / renewed
