@@ -65,6 +65,9 @@ fn directly(wire: MultiplexedConnection, sha: String, value: &'static str) -> im
     }
 }
 
+/// Pace and work of the link, and of the bare connection.
+type Round = ((f64, f64), (f64, f64));
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -86,7 +89,7 @@ async fn pace_beside_a_bare_connection() {
             let theirs = pace(tasks, directly(wire.clone(), sha.clone(), value)).await;
             rounds.push((ours, theirs));
         }
-        let of = |what: fn(&((f64, f64), (f64, f64))) -> f64| median(rounds.iter().map(what).collect());
+        let of = |what: fn(&Round) -> f64| median(rounds.iter().map(what).collect());
         println!(
             "{tasks:>4} tasks: link {:>8.0}/s {:.2} us, bare {:>8.0}/s {:.2} us; medians of paired ratios: pace {:.3}, work {:.3}",
             of(|(ours, _)| ours.0),
