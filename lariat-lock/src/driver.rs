@@ -18,7 +18,7 @@ use crate::terms::{MAX_CLAIMS, Terms};
 
 /// Longest sleep while anything is tracked: timers stand still in suspend, the clock of a lease does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// How far behind its plan the driver may be before it counts as not running.
+/// How far behind its plan the driver may be, and for how long that may be seen, before it counts as not running.
 const LATE: Duration = Duration::from_secs(2);
 /// Panics in a row, without a finished call, from which on the driver counts as not running.
 const BROKEN_AFTER: u32 = 5;
@@ -41,6 +41,10 @@ struct State {
     stage: Stage,
     /// When the driver wakes up by itself; none while it sleeps until it is woken.
     planned: Option<Instant>,
+    /// A plan that was found overdue, and when that was.
+    overdue: Option<(Instant, Instant)>,
+    /// Whether the watchdog sleeps until it is woken.
+    unwatched: bool,
     /// Whether anything was tracked since the driver last looked.
     fresh: bool,
     panics: u32,
@@ -51,6 +55,19 @@ impl State {
     fn count(&mut self, losses: &[Loss<Arc<Held>>]) {
         for loss in losses {
             self.metrics.lost.count(loss.lost.reason);
+        }
+    }
+
+    /// Whether the driver does not run. One that is far behind its plan may just have been asleep with everybody else
+    /// (a suspended machine, a stopped process): it has some time to wake up from when that is first seen.
+    fn stands_still(&mut self, now: Instant) -> bool {
+        let Some(planned) = self.planned.filter(|planned| *planned + LATE < now) else { return false };
+        match self.overdue {
+            Some((known, seen)) if known == planned => seen + LATE < now,
+            _ => {
+                self.overdue = Some((planned, now));
+                false
+            }
         }
     }
 }
@@ -82,6 +99,8 @@ impl Core {
             table: LockTable::new(terms, phase),
             stage: Stage::Running,
             planned: None,
+            overdue: None,
+            unwatched: false,
             fresh: false,
             panics: 0,
             metrics: LockMetrics::default(),
@@ -135,12 +154,12 @@ impl Core {
     pub(crate) fn track(&self, claim: Claim, since: Instant) -> Result<(Arc<Held>, Key), TrackError> {
         let held = Arc::new(Held::new(claim.clone()));
         let holder = Arc::clone(&held);
-        let (key, early) = self.with(|state| {
+        let (key, early, unwatched) = self.with(|state| {
             let now = Instant::now();
             if state.stage != Stage::Running {
                 return Err(TrackError::Stopped);
             }
-            if state.panics >= BROKEN_AFTER || state.planned.is_some_and(|planned| planned + LATE < now) {
+            if state.panics >= BROKEN_AFTER || state.stands_still(now) {
                 return Err(TrackError::Broken);
             }
             let key = state.table.track(claim, since, now, holder)?;
@@ -150,11 +169,13 @@ impl Core {
             if early {
                 state.planned = Some(now);
             }
-            Ok((key, early))
+            Ok((key, early, std::mem::take(&mut state.unwatched)))
         })?;
         // The lock thread is not woken per job, only when it would sleep too long.
         if early {
             self.wake.notify_one();
+        }
+        if early || unwatched {
             self.watched.notify_one();
         }
         Ok((held, key))
@@ -408,6 +429,7 @@ pub(crate) async fn watch(core: Arc<Core>) {
             let losses = state.table.expire(now - WATCH_GRACE, MAX_CLAIMS);
             state.count(&losses);
             let pause = state.table.next_expiry().map(|end| ((end + WATCH_GRACE) - now).min(LONGEST_SLEEP));
+            state.unwatched = pause.is_none();
             (losses, pause, state.stage == Stage::Ended)
         });
         core.announce(losses);
@@ -416,5 +438,51 @@ pub(crate) async fn watch(core: Arc<Core>) {
             Some(pause) => sleep(pause).await,
             None => core.watched.notified().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ScriptedStore;
+
+    /// A manager's insides whose driver does not run.
+    fn undriven() -> Arc<Core> {
+        let terms = Terms::new(Duration::from_secs(1), None).unwrap();
+        Arc::new(Core::new(terms, Arc::new(ScriptedStore::new())))
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now() - 10 * LATE
+    }
+
+    #[test]
+    fn a_driver_that_was_frozen_with_everybody_has_time_to_wake_up() {
+        let core = undriven();
+        let track = || core.track(Claim::new("a", "t"), Instant::now()).map(drop);
+        assert_eq!(track(), Ok(()));
+        core.with(|state| state.planned = Some(long_ago()));
+        assert_eq!((track(), track()), (Ok(()), Ok(())), "it has only just been seen to be late");
+        core.with(|state| state.overdue = state.overdue.map(|(plan, _)| (plan, long_ago())));
+        assert_eq!(track(), Err(TrackError::Broken), "it has been seen to be late for long");
+        core.with(|state| state.planned = Some(long_ago() - LATE));
+        assert_eq!(track(), Ok(()), "it ran in between");
+    }
+
+    #[tokio::test]
+    async fn the_watchdog_is_woken_also_when_the_driver_need_not_be() {
+        let core = undriven();
+        tokio::spawn(watch(Arc::clone(&core)));
+        while !core.with(|state| state.unwatched) {
+            tokio::task::yield_now().await;
+        }
+        core.with(|state| state.planned = Some(Instant::now()));
+        core.track(Claim::new("a", "t"), Instant::now() - Duration::from_millis(700)).unwrap();
+        let expired = async {
+            while core.tracked() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), expired).await.unwrap();
     }
 }

@@ -418,14 +418,26 @@ async fn short_jobs_do_not_wake_the_driver_one_by_one() {
 
 #[tokio::test]
 async fn a_grant_seen_elsewhere_spares_a_renewal() {
-    let store = ScriptedStore::new();
-    let locks = builder(&store).start().unwrap();
-    let guard = locks.track_job("a", "t", Instant::now()).unwrap();
-    let other = locks.track_job("b", "t", Instant::now()).unwrap();
-    while store.calls().len() < 4 {
-        guard.confirm(Instant::now());
-        tokio::task::yield_now().await;
+    // A busy machine may not let this thread confirm in time: only a trial in which it could says something.
+    for _ in 0..200 {
+        let store = ScriptedStore::new();
+        let locks = builder(&store).start().unwrap();
+        let guard = locks.track_job("a", "t", Instant::now()).unwrap();
+        let other = locks.track_job("b", "t", Instant::now()).unwrap();
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        while store.calls().len() < 4 {
+            let now = Instant::now();
+            longest = longest.max(now - last);
+            last = now;
+            guard.confirm(now);
+            tokio::task::yield_now().await;
+        }
+        if longest > locks.terms().tick() / 4 {
+            continue;
+        }
+        assert!(store.calls().iter().all(|call| call.claims.len() == 1 && &*call.claims[0].id == "b"));
+        assert_eq!((guard.check(), other.check()), (Ok(()), Ok(())));
+        return;
     }
-    assert!(store.calls().iter().all(|call| call.claims.len() == 1 && &*call.claims[0].id == "b"));
-    assert_eq!((guard.check(), other.check()), (Ok(()), Ok(())));
+    panic!("this thread never ran often enough");
 }

@@ -14,6 +14,8 @@ use crate::store::change::{Add, AddJob, MOST_ADDED, MOST_ADDED_BYTES};
 use crate::store::exchange::LaneCall;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Ten years: for ever, and still an instant that can be computed.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// First pause before a call is repeated; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +59,7 @@ impl AddLane {
     }
 
     pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+        self.patience = patience.min(LONGEST_PATIENCE);
     }
 
     pub(super) async fn add(&self, job: AddJob) -> Result<JobId, Error> {

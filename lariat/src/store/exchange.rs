@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
     pub limiter: Option<RateLimit>,
     /// Points of per-minute metrics to keep; None: no metrics.
     pub metrics: Option<u32>,
-    /// A worker that closes may have popped the marker without taking a job: wake another one where there is work.
+    /// The worker closes, is quiet or has no free slot, and may have popped the marker: wake another one where there is work.
     pub wake_another: bool,
 }
 

@@ -1,5 +1,7 @@
 //! What a worker tells those who listen. Listeners are never waited for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lariat_lock::LossReason;
@@ -109,18 +111,24 @@ pub enum WorkerEvent {
 pub struct WorkerEvents {
     receiver: broadcast::Receiver<WorkerEvent>,
     missed: u64,
+    /// Nothing comes any more, though the way that it would come is still open.
+    over: bool,
 }
 
 impl WorkerEvents {
-    /// The next event; None once the worker is gone. Cancel safe.
+    /// The next event; None after [`Stopped`](WorkerEvent::Stopped), which is the last. Cancel safe.
     pub async fn next(&mut self) -> Option<WorkerEvent> {
-        loop {
+        while !self.over {
             match self.receiver.recv().await {
-                Ok(event) => return Some(event),
+                Ok(event) => {
+                    self.over = matches!(event, WorkerEvent::Stopped { .. });
+                    return Some(event);
+                }
                 Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
-                Err(broadcast::error::RecvError::Closed) => return None,
+                Err(broadcast::error::RecvError::Closed) => self.over = true,
             }
         }
+        None
     }
 
     /// How many events were missed so far because they were not read in time.
@@ -131,21 +139,33 @@ impl WorkerEvents {
 
 /// The worker's end. An event is only built when somebody listens.
 #[derive(Debug, Clone)]
-pub(super) struct Announcer(broadcast::Sender<WorkerEvent>);
+pub(super) struct Announcer {
+    sender: broadcast::Sender<WorkerEvent>,
+    /// Set before the last event is sent.
+    over: Arc<AtomicBool>,
+}
 
 impl Announcer {
     pub(super) fn new() -> Announcer {
-        Announcer(broadcast::Sender::new(KEPT))
+        Announcer { sender: broadcast::Sender::new(KEPT), over: Arc::default() }
     }
 
     pub(super) fn say(&self, event: impl FnOnce() -> WorkerEvent) {
-        if self.0.receiver_count() > 0 {
+        if self.sender.receiver_count() > 0 {
             // Nobody listening any more is no failure.
-            drop(self.0.send(event()));
+            drop(self.sender.send(event()));
         }
     }
 
+    /// The last event: those who listen, and those who come later, need not wait for another.
+    pub(super) fn stopped(&self, why: &str) {
+        self.over.store(true, Ordering::Release);
+        self.say(|| WorkerEvent::Stopped { why: why.to_owned() });
+    }
+
     pub(super) fn listen(&self) -> WorkerEvents {
-        WorkerEvents { receiver: self.0.subscribe(), missed: 0 }
+        // In this order: whoever finds it open is there before the last event is sent.
+        let receiver = self.sender.subscribe();
+        WorkerEvents { receiver, missed: 0, over: self.over.load(Ordering::Acquire) }
     }
 }

@@ -1,6 +1,7 @@
 //! One run's hold on its job: lock guard, cancel signal, and the way to report. Shared by the run's handler, the worker
 //! and everybody to whom the handler gave its [`Job`](crate::Job).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Lease {
     guard: Mutex<Option<LockGuard>>,
     cancel: OnceLock<CancelReason>,
     cancelled: Notify,
+    /// Whether it has been said that the lock is lost.
+    told_lost: AtomicBool,
     backend: Arc<dyn QueueBackend>,
     say: Announcer,
 }
@@ -57,6 +60,7 @@ impl Lease {
             guard: Mutex::new(Some(grant.guard)),
             cancel: OnceLock::new(),
             cancelled: Notify::new(),
+            told_lost: AtomicBool::new(false),
             backend,
             say,
         }
@@ -66,12 +70,14 @@ impl Lease {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the handler to stop. The first reason stands.
+    /// Asks the handler to stop. The first reason stands; a lost lock is told once, whatever came before.
     pub(super) fn cancel(&self, reason: CancelReason) -> bool {
         let lost = if let CancelReason::LockLost(reason) = &reason { Some(*reason) } else { None };
         let first = self.cancel.set(reason).is_ok();
         self.cancelled.notify_waiters();
-        if let Some(reason) = lost {
+        if let Some(reason) = lost
+            && !self.told_lost.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(job = self.id.as_str(), %reason, "lost a job's lock; its handler is stopped");
             self.say.say(|| WorkerEvent::LockLost { id: self.id.clone(), reason });
         }

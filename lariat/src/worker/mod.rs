@@ -39,6 +39,9 @@ use crate::id::{JobId, QueueName};
 use crate::job::{CancelReason, Held};
 use crate::store::Store;
 
+/// Ten years: for ever, and still an instant that can be computed.
+const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// A running worker: up to `concurrency` handlers of one queue at a time, in the background of the Tokio runtime that
 /// it was started in.
 ///
@@ -180,7 +183,7 @@ impl Worker {
             drop(stop);
             locks.stop(Duration::ZERO).await;
             let closed = Closed::from(summary);
-            say.say(|| WorkerEvent::Stopped { why: closed.why.clone().unwrap_or_else(|| "it was closed".to_owned()) });
+            say.stopped(closed.why.as_deref().unwrap_or("it was closed"));
             done.send_replace(Some(closed));
         });
         Ok(Worker { queue, shared, stopped, longest_close })
@@ -191,7 +194,7 @@ impl Worker {
         &self.queue
     }
 
-    /// Its events, from now on.
+    /// Its events, from now on, to its end.
     pub fn events(&self) -> WorkerEvents {
         self.shared.say.listen()
     }
@@ -254,6 +257,7 @@ impl Worker {
     /// May be called again, also at the same time, with a shorter grace: the shortest counts. Cancel safe: the worker
     /// goes on closing.
     pub async fn close(&self, grace: Duration) -> Closed {
+        let grace = grace.min(LONGEST_GRACE);
         self.shared.close(grace);
         // The worker's task gives up by itself, unless a handler blocks the very thread that it would run on.
         let at_the_latest = Instant::now() + grace + self.longest_close;

@@ -170,7 +170,11 @@ impl Options {
             return Err(Error::invalid("concurrency", self.concurrency, "must be at most 1000000"));
         }
         let longest = Duration::from_secs(7 * 24 * 3600);
-        for (field, value) in [("lock_duration", self.lock_duration), ("stalled_interval", self.stalled_interval)] {
+        for (field, value) in [
+            ("lock_duration", self.lock_duration),
+            ("stalled_interval", self.stalled_interval),
+            ("cancel_grace", self.cancel_grace),
+        ] {
             if value > longest {
                 return Err(Error::invalid(field, format!("{value:?}"), "must be at most 7 days"));
             }

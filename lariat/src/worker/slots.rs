@@ -35,7 +35,7 @@ pub(super) struct Done {
 pub(super) struct Ask {
     pub outcomes: Vec<Done>,
     pub want: usize,
-    /// The last exchange of a closing worker, which may have popped a marker.
+    /// The worker has popped a marker, or may have, and takes no job for it.
     pub wake_another: bool,
 }
 
@@ -169,7 +169,7 @@ impl Slots {
         self.waiting = false;
         match (woken, self.look) {
             // The marker was for whoever takes jobs; when that is not us any more, another one has to be woken.
-            (Woken::Ready, _) if self.phase != Phase::Working => self.owes_marker = true,
+            (Woken::Ready, _) if self.phase != Phase::Working || self.free() == 0 => self.owes_marker = true,
             (_, Look::Limited(_)) => {}
             (Woken::DueAt(due), look) => {
                 let at = now + due.since(wall);
@@ -192,22 +192,34 @@ impl Slots {
             self.done.extend(self.held_back.drain(..));
         }
         let outcomes: Vec<Done> = self.done.drain(..self.done.len().min(MOST_OUTCOMES)).collect();
-        let want = self.want(now, !outcomes.is_empty());
+        let undecided = outcomes.iter().filter(|done| matches!(done.settle.to, Transition::WaitForChildren)).count();
+        let want = self.want(now, !outcomes.is_empty(), undecided);
         let last = self.phase == Phase::Closing && self.running.is_empty() && self.done.is_empty();
-        let wake_another = self.owes_marker && (last || self.phase == Phase::Quiet);
+        let others_turn = match self.phase {
+            Phase::Working => self.free() == 0,
+            Phase::Quiet => true,
+            Phase::Closing => last,
+        };
+        let wake_another = self.owes_marker && others_turn;
         if outcomes.is_empty() && want == 0 && !wake_another {
             return None;
         }
-        if wake_another {
+        // A call that takes jobs leaves a marker for what it leaves.
+        if wake_another || want > 0 {
             self.owes_marker = false;
+        }
+        if undecided > 0 && !matches!(self.look, Look::Limited(_)) {
+            // The slots that were held back have to be filled once it is known whether they are free.
+            self.look = Look::Now;
         }
         self.in_flight = true;
         self.unanswered = outcomes.len();
         Some(Ask { outcomes, want, wake_another })
     }
 
-    /// How many jobs to take. A call that hands something in asks for more on the way, unless a limit is known.
-    fn want(&self, now: Instant, handing_in: bool) -> usize {
+    /// How many jobs to take. A call that hands something in asks for more on the way, unless a limit is known. Jobs that
+    /// are to wait for their children keep their slots until the answer: they run on where there is none to wait for.
+    fn want(&self, now: Instant, handing_in: bool, undecided: usize) -> usize {
         if self.phase != Phase::Working {
             return 0;
         }
@@ -217,7 +229,7 @@ impl Slots {
             Look::Due(at) => handing_in || at <= now,
             Look::Limited(until) => until <= now,
         };
-        if look { self.free().min(MOST_TAKEN) } else { 0 }
+        if look { self.free().saturating_sub(undecided).min(MOST_TAKEN) } else { 0 }
     }
 
     fn free(&self) -> usize {
@@ -288,6 +300,7 @@ mod tests {
 
     use super::*;
     use crate::id::JobId;
+    use crate::store::exchange::DelayedAttempt;
 
     const WALL: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -295,8 +308,9 @@ mod tests {
         Settle { id: JobId::existing(run.to_string()).unwrap(), token: format!("lane:{run}").into(), to }
     }
 
-    fn wait_for_children(run: RunId) -> Settle {
-        settle(run, Transition::WaitForChildren)
+    /// An outcome like any other.
+    fn later(run: RunId) -> Settle {
+        settle(run, Transition::Delay { delay: Duration::ZERO, attempt: DelayedAttempt::NotUsed })
     }
 
     fn runs(ask: &Ask) -> Vec<RunId> {
@@ -321,7 +335,7 @@ mod tests {
         slots.woken(Woken::Ready, now, WALL);
         assert_eq!(exchange(&mut slots, now, 1..2, Hint::Wait).want, 1);
         assert!(slots.ask(now).is_none() && slots.wait(now).is_none(), "no free slot: nothing to do");
-        slots.ended(1, Some(wait_for_children(1)));
+        slots.ended(1, Some(later(1)));
         let ask = exchange(&mut slots, now, 0..0, Hint::Wait);
         assert_eq!((runs(&ask), ask.want), (vec![1], 1));
         assert!(slots.ask(now).is_none());
@@ -333,15 +347,31 @@ mod tests {
         let now = Instant::now();
         let mut slots = Slots::new(4);
         exchange(&mut slots, now, 1..5, Hint::Again);
-        slots.ended(1, Some(wait_for_children(1)));
+        slots.ended(1, Some(later(1)));
         let first = slots.ask(now).unwrap();
         assert_eq!((runs(&first), first.want), (vec![1], 1));
-        slots.ended(2, Some(wait_for_children(2)));
-        slots.ended(3, Some(wait_for_children(3)));
+        slots.ended(2, Some(later(2)));
+        slots.ended(3, Some(later(3)));
         assert!(slots.ask(now).is_none(), "one call in flight");
         slots.answered(0, first.want, Hint::Wait, now, WALL);
         let second = slots.ask(now).unwrap();
         assert_eq!((runs(&second), second.want), (vec![2, 3], 3));
+    }
+
+    #[test]
+    fn a_job_that_may_have_to_run_on_keeps_its_slot_until_the_answer() {
+        let now = Instant::now();
+        let mut slots = Slots::new(2);
+        exchange(&mut slots, now, 1..3, Hint::Wait);
+        slots.ended(1, Some(settle(1, Transition::WaitForChildren)));
+        let ask = slots.ask(now).unwrap();
+        assert_eq!((runs(&ask), ask.want), (vec![1], 0), "it runs on where no child is pending");
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        slots.started(1);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none(), "no slot is free");
+        slots.ended(1, Some(settle(1, Transition::WaitForChildren)));
+        exchange(&mut slots, now, 0..0, Hint::Wait);
+        assert_eq!(slots.ask(now).unwrap().want, 1, "it waits for its children: the slot is filled at once");
     }
 
     #[test]
@@ -418,6 +448,23 @@ mod tests {
         assert_eq!(slots.ask(now).unwrap().want, 1);
     }
 
+    #[test]
+    fn a_worker_that_pops_a_marker_when_its_slots_are_full_passes_it_on() {
+        let now = Instant::now();
+        let mut slots = Slots::new(2);
+        exchange(&mut slots, now, 1..2, Hint::Wait);
+        assert_eq!(slots.wait(now), Some(IDLE));
+        slots.ended(1, Some(later(1)));
+        exchange(&mut slots, now, 2..4, Hint::Wait);
+        slots.woken(Woken::Ready, now, WALL);
+        let ask = slots.ask(now).unwrap();
+        assert!(ask.wake_another && ask.want == 0);
+        slots.answered(0, 0, Hint::Wait, now, WALL);
+        assert!(slots.ask(now).is_none() && slots.wait(now).is_none(), "nothing more to do");
+        slots.ended(2, Some(later(2)));
+        assert!(!slots.ask(now).unwrap().wake_another);
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Ask,
@@ -470,7 +517,7 @@ mod tests {
                     Step::End(n, lost) => if let Some(&run) = running.iter().nth(n) {
                         running.remove(&run);
                         if !lost { owed.insert(run); }
-                        slots.ended(run, (!lost).then(|| wait_for_children(run)));
+                        slots.ended(run, (!lost).then(|| later(run)));
                     },
                     Step::Wait => { slots.wait(now); }
                     Step::Wake => slots.woken(Woken::TimedOut, now, WALL),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use interop::wait;
-use lariat::{CancelReason, Job, JobError, JobState, NewJob};
+use lariat::{CancelReason, Job, JobError, JobState, NewJob, WorkerEvent};
 
 use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
 
@@ -80,6 +80,31 @@ async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
     // It would go on for a lock's duration, had it a result to hand in.
     let closed = tokio::time::timeout(wait::DEADLINE, worker.close(Duration::ZERO)).await.unwrap();
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
+}
+
+#[tokio::test]
+async fn for_ever_is_a_grace_and_a_patience_like_any_other() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.clone().with_patience(Duration::MAX).add("x", &()).await.unwrap();
+    let refused = f.worker().cancel_grace(Duration::MAX).start(gate.handler()).unwrap_err();
+    assert!(refused.to_string().contains("cancel_grace"), "{refused}");
+    let worker = f.worker().timeout(Duration::MAX).start(gate.handler()).unwrap();
+    gate.started().await;
+    let (closed, ()) = tokio::join!(worker.close(Duration::MAX), async { gate.open() });
+    assert_eq!(closed.handed_back, 0);
+    assert_eq!(f.state(&id).await, Some(JobState::Completed));
+}
+
+#[tokio::test]
+async fn events_end_with_the_worker_and_not_with_its_handle() {
+    let f = Fixture::start();
+    let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
+    let mut events = worker.events();
+    worker.close(SECOND).await;
+    assert!(matches!(events.next().await, Some(WorkerEvent::Stopped { .. })));
+    assert!(events.next().await.is_none());
+    assert!(worker.events().next().await.is_none(), "also for those who come too late");
 }
 
 #[tokio::test]

@@ -55,6 +55,10 @@ async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
     .await;
     assert_eq!(reason, LossReason::Taken);
     wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
+    worker.close(Duration::ZERO).await;
+    while let Some(event) = events.next().await {
+        assert!(!matches!(event, WorkerEvent::LockLost { .. }), "told twice");
+    }
     let seen = seen.lock().unwrap().clone().unwrap();
     assert_eq!(seen, (CancelReason::LockLost(LossReason::Taken), true, Duration::ZERO));
     let job = f.job(&id).await;

@@ -1,9 +1,11 @@
 //! Working: results, retries, limits of time, order.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
@@ -207,6 +209,31 @@ async fn waiting_for_children_that_are_not_there_runs_again_at_once() {
     let _worker = f.worker().start(handler).unwrap();
     let job = f.until(&id, JobState::Completed).await.record;
     assert_eq!((job.attempts_started, runs.load(Ordering::Relaxed)), (1, 2), "the same start, run twice");
+}
+
+#[tokio::test]
+async fn a_job_that_runs_on_at_once_does_not_run_beside_the_next() {
+    let f = Fixture::start();
+    let (running, seen) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(HashSet::new())));
+    let handler = move |job: Job| {
+        let (running, seen) = (Arc::clone(&running), Arc::clone(&seen));
+        async move {
+            if running.fetch_add(1, Ordering::Relaxed) > 0 {
+                return Err(JobError::fail("two at a time"));
+            }
+            // sleep: whoever runs beside this one has to meet it
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            running.fetch_sub(1, Ordering::Relaxed);
+            let first = seen.lock().unwrap().insert(job.id().clone());
+            if first { Ok(Outcome::WaitForChildren) } else { Outcome::done("alone") }
+        }
+    };
+    let ids = f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let _worker = f.worker().start(handler).unwrap();
+    for id in &ids {
+        wait::until_async("the job has ended", || async { f.job(id).await.record.finished_on.is_some() }).await;
+        assert_eq!(f.job(id).await.record.failed_reason, None);
+    }
 }
 
 #[tokio::test]
