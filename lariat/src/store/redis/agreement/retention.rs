@@ -131,7 +131,8 @@ fn a_deduplication_id_outlives_its_job_that_is_removed_later() {
 #[test]
 fn rules_differ_from_job_to_job() {
     let both = Both::without_markers();
-    let rules = [json!(3), json!(false), json!({"count": 2}), json!(true), json!(1), json!({"age": 100}), json!(0)];
+    let rules =
+        [json!(3), json!(false), json!({"count": 2, "age": 500}), json!(true), json!(1), json!({"age": 100}), json!(0)];
     for (n, rule) in (1..).zip(rules) {
         both.add("n", &json!(1), &json!({"removeOnComplete": rule, "removeOnFail": rule}), NOW);
         let job = both.hold(n, NOW);
