@@ -59,6 +59,7 @@ mod id;
 mod job;
 mod queue;
 mod retry;
+mod router;
 mod store;
 mod time;
 mod worker;
@@ -73,8 +74,10 @@ pub use job::{
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
 pub use queue::{Adding, JobEdit, NewJob, Queue, Reprocess};
+pub use retry::NextAttempt;
+pub use router::{Route, Router, TakesJob, TakesState};
 pub use store::Store;
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;
-pub use worker::{ActiveJob, Closed, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};
+pub use worker::{ActiveJob, Closed, FailedAttempt, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};

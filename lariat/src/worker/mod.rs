@@ -4,6 +4,7 @@
 //! [`store`] repeats calls until they are answered, [`recover`] looks for what other workers left behind. What may not
 //! be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
+mod backoff;
 mod event;
 mod handler;
 mod lease;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::backoff::FailedAttempt;
 pub use self::event::{WorkerEvent, WorkerEvents};
 pub use self::handler::Handler;
 pub use self::options::WorkerBuilder;
@@ -167,6 +169,7 @@ impl Worker {
                 lost_grace: options.cancel_grace.min(margin),
                 remove_on_complete: options.remove_on_complete,
                 remove_on_fail: options.remove_on_fail,
+                backoff: options.backoff,
             },
             concurrency: options.concurrency,
             lock_duration: options.lock_duration,

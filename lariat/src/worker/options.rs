@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Worker;
+use super::backoff::{FailedAttempt, Strategy};
 use super::handler::Handler;
 use crate::error::Error;
 use crate::job::Keep;
+use crate::retry::NextAttempt;
 use crate::store::Store;
 use crate::store::exchange::RateLimit;
 
@@ -34,6 +36,7 @@ pub(super) struct Options {
     pub limiter: Option<RateLimit>,
     pub remove_on_complete: Keep,
     pub remove_on_fail: Keep,
+    pub backoff: Option<Strategy>,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             limiter: None,
             remove_on_complete: Keep::ALL,
             remove_on_fail: Keep::ALL,
+            backoff: None,
         }
     }
 }
@@ -142,6 +146,31 @@ impl WorkerBuilder {
     /// Which failed jobs are kept where the job does not say; all unless set.
     pub fn remove_on_fail(mut self, keep: Keep) -> Self {
         self.options.remove_on_fail = keep;
+        self
+    }
+
+    /// How long jobs wait whose [backoff](crate::Backoff::custom) is neither fixed nor exponential (BullMQ's
+    /// `settings.backoffStrategy`): asked after a failed attempt, when another one is left. It may say at once, or never.
+    ///
+    /// It is not to block. Without one, and when it panics, such a job fails for good with words that say so. Its answer
+    /// is taken as it is: the backoff's delay and jitter are for it to use.
+    ///
+    /// ```no_run
+    /// # fn example(builder: lariat::WorkerBuilder) -> lariat::WorkerBuilder {
+    /// use std::time::Duration;
+    /// use lariat::NextAttempt;
+    ///
+    /// builder.backoff_strategy(|attempt| match attempt.strategy {
+    ///     "linear" => NextAttempt::After(Duration::from_secs(10) * attempt.attempts_made),
+    ///     _ => NextAttempt::Never,
+    /// })
+    /// # }
+    /// ```
+    pub fn backoff_strategy(
+        mut self,
+        decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
+    ) -> Self {
+        self.options.backoff = Some(Strategy::new(decide));
         self
     }
 

@@ -402,7 +402,7 @@ impl Engine {
             attempt: job.attempt(),
         });
         let handler = Arc::clone(&self.parts.handler);
-        let (finish, limits) = (self.finish.clone(), self.parts.limits);
+        let (finish, limits) = (self.finish.clone(), self.parts.limits.clone());
         let mut run = Box::pin(async move { attempt(&*handler, &lease, job, &limits).await });
         // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
         // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
