@@ -22,7 +22,7 @@ pub struct WorkerBuilder {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub concurrency: usize,
     pub lock_duration: Duration,
     pub lock_renew_time: Option<Duration>,
@@ -191,7 +191,7 @@ impl Options {
     }
 
     /// Rules of the lock's times are the lock manager's own.
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.concurrency == 0 {
             return Err(Error::invalid("concurrency", 0, "must be at least 1"));
         }
