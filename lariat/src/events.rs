@@ -92,7 +92,8 @@ impl fmt::Debug for QueueEvents {
 
 /// An event id is a time in ms, a dash and a number.
 fn well_formed(id: &str) -> Result<&str, Error> {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok();
+    let number =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok();
     match id.split_once('-') {
         Some((ms, n)) if number(ms) && number(n) => Ok(id),
         _ => Err(Error::invalid("event id", id, "must be a time in ms, a dash and a number, like 1700000000000-0")),
@@ -224,10 +225,24 @@ impl EventKind {
             Stalled, Waiting, WaitingChildren,
         };
         match self {
-            Added { job, .. } | Waiting { job, .. } | Delayed { job, .. } | WaitingChildren { job } | Active { job }
-            | Progress { job, .. } | Completed { job, .. } | Failed { job, .. } | RetriesExhausted { job, .. }
-            | Stalled { job } | Removed { job } | Duplicated { job } | Deduplicated { job, .. } => Some(job),
-            EventKind::Cleaned { .. } | EventKind::Paused | EventKind::Resumed | EventKind::Drained | EventKind::Other => None,
+            Added { job, .. }
+            | Waiting { job, .. }
+            | Delayed { job, .. }
+            | WaitingChildren { job }
+            | Active { job }
+            | Progress { job, .. }
+            | Completed { job, .. }
+            | Failed { job, .. }
+            | RetriesExhausted { job, .. }
+            | Stalled { job }
+            | Removed { job }
+            | Duplicated { job }
+            | Deduplicated { job, .. } => Some(job),
+            EventKind::Cleaned { .. }
+            | EventKind::Paused
+            | EventKind::Resumed
+            | EventKind::Drained
+            | EventKind::Other => None,
         }
     }
 }
