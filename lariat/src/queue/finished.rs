@@ -128,9 +128,7 @@ fn ended(job: Option<StoredJob>) -> Option<Finished> {
 
 /// The reader's answer; it ends without one only with its runtime.
 fn ended_or(answer: Result<Result<Finished, Error>, oneshot::error::RecvError>) -> Result<Finished, Error> {
-    answer.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Closed, "the runtime that read the queue's events has ended"))
-    })
+    answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "the runtime that read the queue's events has ended")))
 }
 
 type Answer = oneshot::Sender<Result<Finished, Error>>;
@@ -174,11 +172,7 @@ impl Drop for Waiter {
 
 impl Watch {
     pub(super) fn new(store: &Store, queue: &QueueName) -> Result<Watch, Error> {
-        Ok(Watch {
-            events: store.event_store(queue)?,
-            waiting: Mutex::default(),
-            reading: watch::Sender::new(false),
-        })
+        Ok(Watch { events: store.event_store(queue)?, waiting: Mutex::default(), reading: watch::Sender::new(false) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

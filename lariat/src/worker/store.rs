@@ -159,11 +159,7 @@ impl StoreCalls {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
             if let Some(unsaid) = BACK.may_say() {
                 let queue = &*self.queue;
-                tracing::info!(
-                    { telemetry::QUEUE } = queue,
-                    { telemetry::UNSAID } = unsaid,
-                    "the store answers again"
-                );
+                tracing::info!({ telemetry::QUEUE } = queue, { telemetry::UNSAID } = unsaid, "the store answers again");
             }
             self.say.say(|| WorkerEvent::StoreBack);
         }

@@ -33,14 +33,18 @@ async fn a_strategy_sees_the_attempt_and_says_what_follows() {
     let backoff = Backoff::custom("moon", Duration::from_secs(7));
     let id = f.queue.add("n", &()).attempts(9).backoff(backoff).await.unwrap();
     for wait in [40, 0] {
-        let delay = event(&mut events, |e| if let WorkerEvent::Retrying { delay, .. } = e { Some(delay) } else { None });
+        let delay =
+            event(&mut events, |e| if let WorkerEvent::Retrying { delay, .. } = e { Some(delay) } else { None });
         assert_eq!(delay.await, Duration::from_millis(wait));
     }
     let job = f.until(&id, JobState::Failed).await.record;
-    assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (3, Some("no 3")), "no more attempts, though 6 are left");
-    let expected: Vec<_> = (1..=3)
-        .map(|n| (n, "moon".to_owned(), format!("no {n}"), "n".to_owned(), Duration::from_secs(7)))
-        .collect();
+    assert_eq!(
+        (job.attempts_made, job.failed_reason.as_deref()),
+        (3, Some("no 3")),
+        "no more attempts, though 6 are left"
+    );
+    let expected: Vec<_> =
+        (1..=3).map(|n| (n, "moon".to_owned(), format!("no {n}"), "n".to_owned(), Duration::from_secs(7))).collect();
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report by panicking")]
 
 mod add;
+mod backoff;
 mod close;
 mod damage;
 mod faults;
+mod finished;
 mod fixture;
 mod locks;
 mod recover;
+mod router;
 mod work;

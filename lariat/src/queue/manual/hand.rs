@@ -111,12 +111,7 @@ enum Received {
 
 impl Hand {
     /// One call; None where the store has not answered for so long that no lock can be left.
-    pub(super) async fn exchange(
-        &self,
-        outcomes: Vec<Settle>,
-        want: usize,
-        wake_another: bool,
-    ) -> Option<Answered> {
+    pub(super) async fn exchange(&self, outcomes: Vec<Settle>, want: usize, wake_another: bool) -> Option<Answered> {
         let mut lane = self.lane.lock().await;
         lane.number += 1;
         let first = lane.first;
@@ -152,7 +147,9 @@ impl Hand {
             }
         };
         if let Some(scheduler) = &record.scheduler {
-            let words = format!("the job belongs to job scheduler {scheduler:?}, which this version cannot continue; it was put back");
+            let words = format!(
+                "the job belongs to job scheduler {scheduler:?}, which this version cannot continue; it was put back"
+            );
             self.exchange(vec![settle(Transition::PutBack)], 0, true).await;
             return Err(Error::new(ErrorKind::Unsupported, words).for_job(&id));
         }

@@ -139,7 +139,9 @@ impl TakenJob {
         let patience = self.hand.terms.lock_duration().max(PATIENCE);
         match tokio::time::timeout(patience, sending).await {
             Ok(Ok(Some(verdict))) => Ok(verdict),
-            Ok(Err(_)) => Err(self.about(Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))),
+            Ok(Err(_)) => {
+                Err(self.about(Error::new(ErrorKind::Unknown, "the runtime ended before the store answered")))
+            }
             Ok(Ok(None)) | Err(_) => Err(self.about(self.hand.silent())),
         }
     }
