@@ -18,6 +18,8 @@ use crate::store::{EventStore, Store};
 /// How often a job that is waited for is looked at, in case that its event was missed: trimmed from the stream while the
 /// store was away, or never written (a bulk clean-up writes none for each job).
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long the event of a job that is not kept may be behind a look that finds it gone.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How many events one call of the reader brings, and how long it waits for the first.
 const AT_A_TIME: usize = 500;
 const READ_FOR: Duration = Duration::from_secs(10);
@@ -94,6 +96,11 @@ impl Queue {
         loop {
             let again = match self.backend.job(id).await {
                 Ok(job) => match ended(job) {
+                    Some(Finished::Removed) => {
+                        // A job that is not kept has ended, perhaps, and its event is on its way.
+                        let last_words = tokio::time::timeout(LAST_WORDS, &mut waiting.ended);
+                        return last_words.await.map_or(Ok(Finished::Removed), ended_or).map_err(about);
+                    }
                     Some(finished) => return Ok(finished),
                     None if Instant::now() >= until => return Ok(Finished::TimedOut),
                     None => LOOK_AGAIN,

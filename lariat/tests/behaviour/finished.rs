@@ -80,7 +80,7 @@ async fn a_job_that_is_not_kept_and_one_that_is_deleted_are_told_by_their_events
 }
 
 #[tokio::test]
-async fn many_who_wait_share_one_reader_which_ends_with_them() {
+async fn many_who_wait_share_one_reader() {
     let f = Fixture::start();
     let ids = f.queue.add_bulk((0..100).map(|n| NewJob::new("n", &n))).await.unwrap();
     let mut waits = Vec::new();
@@ -113,6 +113,33 @@ async fn an_end_is_not_lost_with_the_connection_that_would_have_told_it() {
         lost.wait_for_async(1).await;
     });
     assert_eq!(completed(&finished.unwrap()), "\"x done\"");
+}
+
+/// A job that is not kept ends while its waiter's look meets this fault, which is over once it has ended.
+async fn ends_during(fault: Fault) -> Finished {
+    let f = Fixture::start();
+    let proxy = Proxy::start(f.server.port());
+    let queue = Queue::new(&Store::open(&proxy.url()).unwrap(), QUEUE).unwrap();
+    let id = queue.add("x", &()).remove_on_complete(Keep::NONE).await.unwrap();
+    queue.job(&id).await.unwrap();
+    let held = proxy.on_next(proxy::holding(b"evalsha"), fault);
+    let (finished, ()) = tokio::join!(queue.wait_for(&id, None), async {
+        held.wait_for_async(1).await;
+        let _worker = f.worker().start(async |_| Ok::<_, JobError>("in between")).unwrap();
+        wait::until_async("it is gone", || async { f.state(&id).await.is_none() }).await;
+        proxy.release();
+    });
+    finished.unwrap()
+}
+
+#[tokio::test]
+async fn an_end_between_the_look_and_its_answer_is_heard() {
+    assert_eq!(completed(&ends_during(Fault::HoldReply).await), "\"in between\"");
+}
+
+#[tokio::test]
+async fn an_end_just_before_the_look_is_heard() {
+    assert_eq!(completed(&ends_during(Fault::HoldRequest).await), "\"in between\"");
 }
 
 #[tokio::test]

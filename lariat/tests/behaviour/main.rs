@@ -3,11 +3,13 @@
 
 mod add;
 mod backoff;
+mod by_hand;
 mod close;
 mod damage;
 mod faults;
 mod finished;
 mod fixture;
+mod health;
 mod locks;
 mod recover;
 mod router;
