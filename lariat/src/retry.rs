@@ -80,17 +80,17 @@ mod tests {
         JobOptions { attempts, backoff, ..JobOptions::default() }
     }
 
-    fn plain(options: JobOptions, made: u32, may_retry: bool) -> Result<NextAttempt, String> {
-        decide(&options, made, may_retry, 0.0, |name, _| Err(unknown(name)))
+    fn plain(options: &JobOptions, made: u32, may_retry: bool) -> Result<NextAttempt, String> {
+        decide(options, made, may_retry, 0.0, |name, _| Err(unknown(name)))
     }
 
     #[test]
     fn attempts_are_counted_with_this_one() {
-        assert_eq!(plain(options(0, None), 0, true), Ok(NextAttempt::Never));
-        assert_eq!(plain(options(1, None), 0, true), Ok(NextAttempt::Never));
-        assert_eq!(plain(options(3, None), 1, true), Ok(NextAttempt::AtOnce));
-        assert_eq!(plain(options(3, None), 2, true), Ok(NextAttempt::Never));
-        assert_eq!(plain(options(9, None), 0, false), Ok(NextAttempt::Never));
+        assert_eq!(plain(&options(0, None), 0, true), Ok(NextAttempt::Never));
+        assert_eq!(plain(&options(1, None), 0, true), Ok(NextAttempt::Never));
+        assert_eq!(plain(&options(3, None), 1, true), Ok(NextAttempt::AtOnce));
+        assert_eq!(plain(&options(3, None), 2, true), Ok(NextAttempt::Never));
+        assert_eq!(plain(&options(9, None), 0, false), Ok(NextAttempt::Never));
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
     fn an_unknown_strategy_is_named() {
         let odd = Backoff::custom("moon", Duration::ZERO);
         assert!(delay(&odd, 1, 0.0).unwrap_err().contains("moon"));
-        assert!(plain(options(3, Some(odd)), 0, true).unwrap_err().contains("moon"));
+        assert!(plain(&options(3, Some(odd)), 0, true).unwrap_err().contains("moon"));
     }
 
     #[test]

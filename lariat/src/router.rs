@@ -88,30 +88,24 @@ impl<S> Router<S> {
     }
 
     fn unknown(&self, name: &str) -> JobError {
-        let mut words = format!("no handler for jobs named {name:?}");
-        if self.routes.is_empty() {
-            words.push_str("; this worker knows no names");
-        } else {
-            let known: Vec<_> = self.routes.keys().take(MOST_NAMED).map(|known| format!("{known:?}")).collect();
-            words.push_str("; this worker knows ");
-            words.push_str(&known.join(", "));
-            if let more @ 1.. = self.routes.len().saturating_sub(MOST_NAMED) {
-                words.push_str(&format!(" and {more} more"));
-            }
-        }
+        let known: Vec<_> = self.routes.keys().take(MOST_NAMED).map(|known| format!("{known:?}")).collect();
+        let more = match self.routes.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let known = if known.is_empty() { "no names".to_owned() } else { known.join(", ") };
+        let words = format!("no handler for jobs named {name:?}; this worker knows {known}{more}");
         JobError::fail(words)
     }
 }
 
 impl<S: Send + Sync + 'static> Handler for Router<S> {
     fn call(&self, job: Job) -> BoxFuture<'static, Result<Outcome, JobError>> {
-        match self.routes.get(job.name()).or(self.otherwise.as_ref()) {
-            Some(handler) => handler.call(job),
-            None => {
-                let unknown = self.unknown(job.name());
-                Box::pin(async { Err(unknown) })
-            }
+        if let Some(handler) = self.routes.get(job.name()).or(self.otherwise.as_ref()) {
+            return handler.call(job);
         }
+        let unknown = self.unknown(job.name());
+        Box::pin(async { Err(unknown) })
     }
 }
 

@@ -208,7 +208,10 @@ impl Watch {
         let answers = self.lock().jobs.remove(id).unwrap_or_default();
         for waiting in answers.into_values() {
             // Whoever stopped waiting does not want to know.
-            drop(waiting.send(answer.as_ref().map(Finished::clone).map_err(Error::echo)));
+            drop(waiting.send(match answer {
+                Ok(finished) => Ok(finished.clone()),
+                Err(error) => Err(error.echo()),
+            }));
         }
     }
 }
@@ -261,7 +264,9 @@ impl Reader {
                 Err(error) => {
                     let ids: Vec<_> = watch.lock().jobs.keys().cloned().collect();
                     let error = Err(error);
-                    ids.iter().for_each(|id| watch.tell(id, &error));
+                    for id in &ids {
+                        watch.tell(id, &error);
+                    }
                 }
             }
         }

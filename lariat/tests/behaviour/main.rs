@@ -13,4 +13,5 @@ mod health;
 mod locks;
 mod recover;
 mod router;
+mod telemetry;
 mod work;

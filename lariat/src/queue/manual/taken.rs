@@ -7,7 +7,7 @@ use std::time::Duration;
 use lariat_lock::LossReason;
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::hand::{Hand, PATIENCE};
 use crate::error::{Error, ErrorKind};
@@ -16,6 +16,12 @@ use crate::store::exchange::{Settle, Transition, Verdict};
 use crate::telemetry::{self, operation};
 use crate::time::Timestamp;
 use crate::worker::{Ended, Lease, tell, transition};
+
+macro_rules! span {
+    ($taken:expr, $name:ident) => {
+        operation!(telemetry::$name, $taken.hand.queue.as_str(), telemetry::JOB_ID => $taken.job.id().as_str())
+    };
+}
 
 /// A job taken by [`Manual`](super::Manual), to be settled once, by one of the methods that consume it.
 ///
@@ -62,7 +68,7 @@ impl TakenJob {
     ///
     /// A result that cannot be written as JSON is an error, and the job has failed for good with it.
     pub async fn complete<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
-        let span = self.span(telemetry::COMPLETE);
+        let span = span!(self, COMPLETE);
         match Outcome::done(value) {
             Ok(done) => self.settle(Ok(done)).instrument(span).await,
             Err(unwritable) => {
@@ -75,14 +81,14 @@ impl TakenJob {
 
     /// It has failed for good, whatever attempts are left (BullMQ's `moveToFailed` with an `UnrecoverableError`).
     pub async fn fail(self, reason: impl Into<String>) -> Result<(), Error> {
-        let span = self.span(telemetry::FAIL);
+        let span = span!(self, FAIL);
         self.settle(Err(JobError::fail(reason))).instrument(span).await
     }
 
     /// The attempt has failed (BullMQ's `moveToFailed`): the job is tried again as its attempts and its backoff say, or
     /// has failed for good where none is left.
     pub async fn retry(self, reason: impl Into<String>) -> Result<(), Error> {
-        let span = self.span(telemetry::RETRY);
+        let span = span!(self, RETRY);
         self.settle(Err(JobError::retry(reason))).instrument(span).await
     }
 
@@ -90,20 +96,20 @@ impl TakenJob {
     /// error, and the job is put back.
     pub async fn delay(self, delay: Duration) -> Result<(), Error> {
         check_due("delay", delay, Timestamp::now()).map_err(|e| self.about(e))?;
-        let span = self.span(telemetry::DELAY);
+        let span = span!(self, DELAY);
         self.settle(Ok(Outcome::Delay(delay))).instrument(span).await
     }
 
     /// It goes back to the front of the queue, as if it had not been taken (BullMQ's `moveToWait`).
     pub async fn put_back(self) -> Result<(), Error> {
-        let span = self.span(telemetry::PUT_BACK);
+        let span = span!(self, PUT_BACK);
         self.settle(Ok(Outcome::PutBack)).instrument(span).await
     }
 
     /// It waits until its children have ended, and can be taken again then (BullMQ's `moveToWaitingChildren`). Where none
     /// is pending it is handed back, to go on with.
     pub async fn wait_for_children(mut self) -> Result<Option<TakenJob>, Error> {
-        let span = self.span(telemetry::WAIT_FOR_CHILDREN);
+        let span = span!(self, WAIT_FOR_CHILDREN);
         match self.hand_in(Transition::WaitForChildren).instrument(span).await? {
             Verdict::Resume if self.retaken() => {
                 self.settled = false;
@@ -161,20 +167,6 @@ impl TakenJob {
 
     fn about(&self, error: Error) -> Error {
         error.in_queue(&self.hand.queue).for_job(self.job.id())
-    }
-
-    fn span(&self, operation: &'static str) -> Span {
-        let (queue, job) = (self.hand.queue.as_str(), self.job.id().as_str());
-        macro_rules! one_of {
-            ($($name:path),*) => {
-                match operation {
-                    $($name => operation!($name, queue, telemetry::JOB_ID => job),)*
-                    _ => Span::none(),
-                }
-            };
-        }
-        use crate::telemetry::{COMPLETE, DELAY, FAIL, PUT_BACK, RETRY, WAIT_FOR_CHILDREN};
-        one_of!(COMPLETE, DELAY, FAIL, PUT_BACK, RETRY, WAIT_FOR_CHILDREN)
     }
 }
 
