@@ -121,7 +121,9 @@ impl Engine {
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
         if let Err(error) = self.parts.calls.preflight().await {
-            self.stop_because(error);
+            // Nothing was taken, and nothing could be handed in.
+            self.summary.why = Some(error);
+            return self.summary;
         }
         loop {
             if std::mem::take(&mut self.just_started) > 1 {

@@ -12,6 +12,7 @@ mod fixture;
 mod health;
 mod locks;
 mod recover;
+mod robust;
 mod router;
 mod telemetry;
 mod work;
