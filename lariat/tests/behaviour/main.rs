@@ -6,6 +6,7 @@ mod backoff;
 mod by_hand;
 mod close;
 mod damage;
+mod examples;
 mod faults;
 mod finished;
 mod fixture;
