@@ -11,6 +11,7 @@
 //! | [`ADD`], [`ADD_BULK`] | adding jobs, up to the store's answer |
 //! | [`PROCESS`] | a handler's run, its grace included |
 //! | [`GET_NEXT_JOB`], [`COMPLETE`], [`FAIL`], [`RETRY`], [`DELAY`], [`WAIT_FOR_CHILDREN`], [`PUT_BACK`] | taking and settling by hand |
+//! | [`EXTEND_LOCKS`] | one call that renews locks; on the lock thread, where only a global subscriber hears of it |
 //! | [`MOVE_STALLED_JOBS_TO_WAIT`] | one search for stalled jobs |
 //! | [`PAUSE`], [`RESUME`], [`RATE_LIMIT`], [`SET_GLOBAL_CONCURRENCY`], [`SET_GLOBAL_RATE_LIMIT`] | settings of a queue |
 //! | [`UPDATE_PROGRESS`], [`UPDATE_DATA`], [`LOG`], [`PROMOTE`], [`CHANGE_DELAY`], [`CHANGE_PRIORITY`], [`REPROCESS`], [`REMOVE`] | changes to one job |
@@ -52,6 +53,8 @@ names! {
     PUT_BACK = "moveToWait";
     /// Searches for stalled jobs.
     MOVE_STALLED_JOBS_TO_WAIT = "moveStalledJobsToWait";
+    /// Renews locks, many in one call.
+    EXTEND_LOCKS = "extendLocks";
     /// Pauses a queue.
     PAUSE = "pause";
     /// Resumes a queue.
@@ -101,6 +104,8 @@ names! {
     WORKER_NAME = "bullmq.worker.name";
     /// How many stalled jobs were found.
     STALLED_JOBS = "bullmq.worker.stalled.jobs";
+    /// How many locks are renewed.
+    LOCKS = "bullmq.worker.jobs.to.extend.locks";
     /// What went wrong, with its causes.
     ERROR = "error";
     /// Why something is done.

@@ -2,8 +2,8 @@
 //!
 //! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job by a lock
 //! ([`hold`]), [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
-//! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] writes it to the log. What
-//! may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
+//! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] and [`renew`] write it to
+//! the log. What may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
 mod backoff;
 mod event;
@@ -13,6 +13,7 @@ mod hold;
 mod lease;
 mod options;
 mod recover;
+mod renew;
 mod run;
 mod slots;
 mod store;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     lease::{Grant, Lease},
     options::Options,
     recover::Searcher,
+    renew::ToldLocks,
     store::{Answered, StoreCalls},
 };
 
@@ -149,13 +151,14 @@ impl Worker {
             .map_err(|e| Error::new(ErrorKind::Invalid, "a worker needs a Tokio runtime to run in").because(e))?;
         let name = QueueName::new(queue)?;
         let backend = store.queue(&name, options.name.as_deref())?;
-        let locks = LockManager::builder(store.lock_store(&name)?)
+        let queue: Arc<str> = name.as_str().into();
+        let locks = ToldLocks { queue: Arc::clone(&queue), locks: store.lock_store(&name)? };
+        let locks = LockManager::builder(locks)
             .lock_duration(options.lock_duration)
             .lock_renew_time(options.lock_renew_time())
             .dedicated_thread(options.lock_thread)
             .start()
             .map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&name))?;
-        let queue: Arc<str> = name.as_str().into();
         let margin = options.lock_duration.saturating_sub(locks.terms().trust_window());
         let say = Announcer::new();
         let shared = Arc::new(Shared {
