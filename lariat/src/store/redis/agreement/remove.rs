@@ -224,3 +224,19 @@ fn a_circle_ends() {
     let left: Vec<String> = redis::cmd("KEYS").arg("bull:q:[12]*").query(&mut ours).unwrap();
     assert_eq!(left, Vec::<String>::new());
 }
+
+/// Its id has colons; BullMQ would look for it in a queue `q:repeat:tick`.
+#[test]
+fn a_schedulers_job_below_goes_too() {
+    let both = Both::ours_alone();
+    both.add("n", &json!(1), &json!({}), NOW);
+    both.both(&[
+        &["HSET", "bull:q:repeat:tick:5", "name", "n"],
+        &["ZADD", "bull:q:completed", "5", "repeat:tick:5"],
+        &["HSET", "bull:q:1:processed", "bull:q:repeat:tick:5", "null"],
+    ]);
+    both.our_edit("1", WITH, NOW).unwrap();
+    let counts = both.runtime.block_on(both.queue.overview()).unwrap().counts;
+    assert_eq!((counts.completed, counts.waiting), (0, 0));
+    assert!(both.runtime.block_on(both.queue.job(&id("repeat:tick:5"))).unwrap().is_none());
+}
