@@ -54,6 +54,7 @@
 //! | [`Error`] | the one error |
 
 mod error;
+mod events;
 mod id;
 mod job;
 mod queue;
@@ -65,13 +66,15 @@ mod worker;
 pub use lariat_lock::LossReason;
 
 pub use error::{Error, ErrorKind, Refusal};
+pub use events::{EventKind, QueueEvent, QueueEvents};
 pub use id::{JobId, Prefix, QueueName};
 pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
-pub use queue::{Adding, NewJob, Queue};
+pub use queue::{Adding, JobEdit, NewJob, Queue, Reprocess};
 pub use store::Store;
-pub use store::view::{Counts, Overview};
+pub use store::exchange::RateLimit;
+pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;
 pub use worker::{ActiveJob, Closed, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};

@@ -1,7 +1,10 @@
 //! The producer's handle. What may not be in this folder: anything that runs a job.
 
 mod add;
+mod admin;
+mod edit;
 mod lane;
+mod read;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +13,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::add::{Adding, NewJob};
+pub use self::edit::{JobEdit, Reprocess};
 use self::lane::AddLane;
 use crate::error::Error;
 use crate::id::{JobId, QueueName};
-use crate::job::StoredJob;
-use crate::store::view::Overview;
 use crate::store::{QueueBackend, Store};
 
 /// One queue, to add jobs to and look into. Cheap to clone.
@@ -77,14 +79,9 @@ impl Queue {
         self.adds.add_all(jobs).await.map_err(|e| e.in_queue(&self.name))
     }
 
-    /// A job and its state as they are now; None where there is no such job.
-    pub async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, Error> {
-        self.backend.job(id).await.map_err(|e| e.in_queue(&self.name).for_job(id))
-    }
-
-    /// Whether the queue is paused, and how many jobs are in each state.
-    pub async fn overview(&self) -> Result<Overview, Error> {
-        self.backend.overview().await.map_err(|e| e.in_queue(&self.name))
+    /// One job of this queue, to be changed.
+    pub fn edit<'a>(&'a self, id: &'a JobId) -> JobEdit<'a> {
+        JobEdit::new(self, id)
     }
 }
 

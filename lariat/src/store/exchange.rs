@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::id::JobId;
 use crate::job::{JobRecord, Keep};
 use crate::time::Timestamp;
@@ -55,9 +55,23 @@ pub(crate) struct Lease {
 
 /// At most `max` starts in each window of `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RateLimit {
+pub struct RateLimit {
+    /// Starts in each window; at least 1.
     pub max: u64,
+    /// The window, from its first start; at least a millisecond.
     pub duration: Duration,
+}
+
+impl RateLimit {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        if self.max == 0 {
+            return Err(Error::invalid("rate limit", self.max, "must be at least 1; pause the queue to run none"));
+        }
+        if self.duration < Duration::from_millis(1) {
+            return Err(Error::invalid("rate limit window", format!("{:?}", self.duration), "must be at least 1 ms"));
+        }
+        Ok(())
+    }
 }
 
 /// One job's outcome, with the proof of holding it.

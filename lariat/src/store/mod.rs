@@ -18,12 +18,12 @@ mod redis;
 mod url;
 pub(crate) mod view;
 
-use self::change::{Add, ChangeJob, Changed};
+use self::change::{Add, ChangeJob, Changed, Setting};
 use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
-use self::view::Overview;
+use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
-use crate::job::StoredJob;
+use crate::job::{JobState, StoredJob};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -55,12 +55,40 @@ pub(crate) trait JobStore: Send + Sync {
 
     /// A job and its state, None where there is no such job.
     fn job<'a>(&'a self, id: &'a JobId) -> Answer<'a, Option<StoredJob>>;
+
+    /// Rows of a job's log: `count` of them behind the first `from`. Empty where there is no such job.
+    fn logs<'a>(&'a self, id: &'a JobId, from: u64, count: u64) -> Answer<'a, LogPage>;
 }
 
 /// One queue in a store, as seen by operators.
 pub(crate) trait QueueStore: Send + Sync {
-    /// Counts by state, and whether it is paused.
+    /// Counts by state, whether it is paused, and its limits.
     fn overview(&self) -> Answer<'_, Overview>;
+
+    /// Changes how the queue is worked. Repeating it has no second effect.
+    fn configure(&self, setting: Setting) -> Answer<'_, ()>;
+
+    /// Some jobs of one state. Ids without a record are passed over, and the page filled up.
+    fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage>;
+
+    /// How many ready jobs there are of each priority; 0 is none.
+    fn priorities<'a>(&'a self, priorities: &'a [u32]) -> Answer<'a, Vec<u64>>;
+
+    /// The active jobs, longest held first, `most` at most.
+    fn held(&self, most: u64) -> Answer<'_, Vec<HeldJob>>;
+
+    /// The workers that are connected.
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>>;
+
+    /// Jobs that ended in this state, by the minute, `count` minutes at most. Only completed and failed are counted.
+    fn metrics(&self, state: JobState, count: u64) -> Answer<'_, Metrics>;
+}
+
+/// One queue's events, for one listener.
+pub(crate) trait EventStore: Send + Sync {
+    /// Events behind `after`, `most` at most, waiting up to `wait` for the first; none within that time is no error.
+    /// Without `after` it answers at once where the stream ends now. Safe to repeat.
+    fn events<'a>(&'a self, after: Option<&'a str>, most: usize, wait: Duration) -> Answer<'a, StoredEvents>;
 }
 
 /// Everything about one queue. The lock manager gets its part separately ([`Backend::locks`]).
@@ -74,6 +102,12 @@ pub(crate) trait Backend: Send + Sync {
 
     /// One queue's locks, on a connection of their own.
     fn locks(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error>;
+
+    /// One queue's events, on a connection of their own.
+    fn events(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error>;
+
+    /// The names of all queues under a prefix, sorted.
+    fn queues<'a>(&'a self, prefix: &'a Prefix) -> Answer<'a, Vec<QueueName>>;
 
     /// One cheap round trip that shows that the store is there and lets us in.
     fn ping(&self) -> Answer<'_, ()>;
@@ -125,6 +159,12 @@ impl Store {
         self.lock_store(&QueueName::new(queue)?)
     }
 
+    /// The names of the queues under this prefix, sorted. On Redis this goes through all keys of the database in small
+    /// steps, so it may take a while where there are many.
+    pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.backend.queues(&self.prefix).await
+    }
+
     pub(crate) fn lock_store(&self, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error> {
         self.backend.locks(&self.prefix, queue)
     }
@@ -132,6 +172,10 @@ impl Store {
     /// The key prefix in use.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
+    }
+
+    pub(crate) fn event_store(&self, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error> {
+        self.backend.events(&self.prefix, queue)
     }
 
     pub(crate) fn queue(&self, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {

@@ -1,6 +1,11 @@
-//! What is read from a queue as a whole. Plain data.
+//! What is read from a queue. Plain data.
 
-use crate::job::JobState;
+use std::time::Duration;
+
+use super::exchange::RateLimit;
+use crate::id::JobId;
+use crate::job::{JobRecord, JobState};
+use crate::time::Timestamp;
 
 /// A queue at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,6 +15,12 @@ pub struct Overview {
     pub paused: bool,
     /// Jobs in each state.
     pub counts: Counts,
+    /// Most jobs active at a time over all workers, where a limit is set.
+    pub concurrency: Option<u64>,
+    /// Most starts per window over all workers, where a limit is set.
+    pub rate_limit: Option<RateLimit>,
+    /// How long no job starts because the rate limit is reached, or because starts were suspended by hand.
+    pub limited_for: Option<Duration>,
 }
 
 /// How many jobs are in each state.
@@ -51,4 +62,107 @@ impl Counts {
     pub fn unfinished(&self) -> u64 {
         self.waiting + self.active + self.delayed + self.prioritized
     }
+}
+
+/// Which jobs of one state to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub state: JobState,
+    /// How many to skip, in the order asked for.
+    pub from: u64,
+    pub count: u64,
+    /// The order in which they will run, or came to be in that state; else the reverse.
+    pub oldest_first: bool,
+}
+
+/// Some jobs of one state.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct JobPage {
+    /// The jobs, in the order asked for.
+    pub jobs: Vec<JobRecord>,
+    /// Jobs of the page whose record cannot be read.
+    pub damaged: Vec<DamagedJob>,
+}
+
+/// A job whose record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedJob {
+    /// Its id as it is listed.
+    pub id: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Rows of a job's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogPage {
+    /// The rows asked for, oldest first.
+    pub rows: Vec<String>,
+    /// How many rows the log has.
+    pub total: u64,
+}
+
+/// An active job and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldJob {
+    /// The job.
+    pub id: JobId,
+    /// Its name, where it has a record.
+    pub name: Option<String>,
+    /// The token that holds its lock, masked but for its last four characters; None: nobody does, and a search for
+    /// stalled jobs will put it back.
+    pub token: Option<String>,
+    /// The name of the worker that took it, where that worker has one.
+    pub worker: Option<String>,
+    /// When it was taken.
+    pub since: Option<Timestamp>,
+    /// How long its lock lasts without a renewal.
+    pub left: Option<Duration>,
+}
+
+/// A worker that waits for jobs of the queue, or runs some, as the store sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// Where its connection comes from.
+    pub address: String,
+    /// How long it has been connected.
+    pub connected_for: Duration,
+    /// How long since it last asked for anything on that connection.
+    pub idle_for: Duration,
+}
+
+/// How many jobs ended in each minute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Jobs that ended so since metrics were first kept.
+    pub total: u64,
+    /// Jobs by minute, the newest whole minute first.
+    pub per_minute: Vec<u64>,
+    /// When the last minute was written.
+    pub written: Option<Timestamp>,
+}
+
+/// An entry of a queue's event stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEvent {
+    pub id: String,
+    pub name: String,
+    /// The other fields, in their order.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Entries of a queue's event stream, and where to read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEvents {
+    pub events: Vec<StoredEvent>,
+    /// Pass it to the next read.
+    pub upto: String,
 }

@@ -16,6 +16,7 @@ use crate::id::JobId;
 use crate::job::{CancelReason, Held};
 use crate::store::QueueBackend;
 use crate::store::change::{Change, ChangeJob};
+use crate::time::Timestamp;
 
 /// One run of a job by this worker.
 pub(super) struct Lease {
@@ -177,7 +178,8 @@ impl Lease {
                     );
                 }
             }
-            let change = ChangeJob { id: self.id.clone(), holder: Some(Arc::clone(&self.token)), change };
+            let change =
+                ChangeJob { id: self.id.clone(), now: Timestamp::now(), holder: Some(Arc::clone(&self.token)), change };
             self.backend.change(&change).await.map(drop).map_err(|e| e.for_job(&self.id))
         })
     }

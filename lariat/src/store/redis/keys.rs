@@ -39,6 +39,21 @@ impl Keys {
         format!("{}suspects", self.own)
     }
 
+    /// The event stream.
+    pub(super) fn events(&self) -> String {
+        format!("{}events", self.base)
+    }
+
+    /// The name of a connection that waits for events.
+    pub(super) fn listener_name(&self) -> String {
+        format!("{}:{}:qe", self.prefix, base64(self.queue.as_bytes()))
+    }
+
+    /// What the names of the waiting connections of this queue's workers begin with. Some clients do not code the name.
+    pub(super) fn client_names(&self) -> [String; 2] {
+        [self.client_name(None), format!("{}:{}", self.prefix, self.queue)]
+    }
+
     /// The name of a worker's waiting connection, by which BullMQ lists workers.
     pub(super) fn client_name(&self, worker: Option<&str>) -> String {
         let queue = base64(self.queue.as_bytes());

@@ -9,12 +9,16 @@ macro_rules! steps {
 }
 
 /// Scripts that are called: name and `lua/<name>.lua`.
-pub(super) const SCRIPTS: &[(&str, &str)] = scripts!["add" "change" "exchange" "extend" "job" "overview" "recover"];
+pub(super) const SCRIPTS: &[(&str, &str)] = scripts![
+    "add" "change" "configure" "exchange" "extend" "holders" "job" "logs" "minutes" "move" "overview" "page" "priorities"
+    "recover"
+];
 
 /// Steps that scripts include: name and `lua/lib/<name>.lua`.
 pub(super) const STEPS: &[(&str, &str)] = steps![
-    "activate" "allowance" "ask_again" "base" "child_ended" "children" "delay" "delayed" "enqueue" "events" "failure" "finals" "find_state"
-    "finish" "guarded" "held" "lane" "marker" "metrics" "next_ids" "outcome" "parent" "priority" "promote" "put_back"
-    "put_back_stalled" "queue" "release_id" "remove" "retention" "retry" "seldom" "settings" "store_job" "take"
-    "taken" "tell_others" "wait_for_children"
+    "activate" "addressed" "allowance" "ask_again" "base" "change_delay" "change_priority" "child_ended" "children"
+    "delay" "delayed" "emit_in" "enqueue" "events" "failure" "finals" "find_state" "finish" "guarded" "held" "lane" "lengths"
+    "marker" "metrics" "next_ids" "outcome" "parent" "priority" "promote" "promote_one" "put_back" "put_back_stalled"
+    "queue" "release_id" "remove" "remove_job" "reprocess" "resume" "retention" "retry" "seldom" "settings" "slice"
+    "store_job" "take" "take_out" "taken" "tell_others" "wait_for_children"
 ];

@@ -9,17 +9,22 @@ mod agreement;
 mod args;
 mod change;
 mod codec;
+mod configure;
 mod connect;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
 mod damage;
+mod events;
 mod exchange;
+mod holders;
 mod keys;
 mod locks;
 mod lua;
 mod options;
+mod page;
 mod preflight;
+mod queues;
 mod read;
 mod recover;
 mod reply;
@@ -31,16 +36,17 @@ use std::time::Duration;
 use lariat_lock::LockStore;
 
 use self::connect::{Link, Purpose};
+use self::events::RedisEvents;
 use self::keys::Keys;
 use self::locks::RedisLocks;
-use super::change::{Add, ChangeJob, Changed};
+use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
 use super::url::Address;
-use super::view::Overview;
-use super::{Answer, Backend, JobStore, QueueBackend, QueueStore, WorkStore};
+use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, WorkerInfo};
+use super::{Answer, Backend, EventStore, JobStore, QueueBackend, QueueStore, WorkStore};
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
-use crate::job::StoredJob;
+use crate::job::{JobState, StoredJob};
 
 /// How long a call waits for its answer where its caller does not say.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,6 +79,14 @@ impl Backend for RedisStore {
 
     fn locks(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn LockStore>, Error> {
         Ok(Arc::new(RedisLocks::new(self.locks.clone(), Keys::new(prefix, queue))))
+    }
+
+    fn events(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error> {
+        Ok(Arc::new(RedisEvents::new(self.address.clone(), &Keys::new(prefix, queue))))
+    }
+
+    fn queues<'a>(&'a self, prefix: &'a Prefix) -> Answer<'a, Vec<QueueName>> {
+        Box::pin(queues::queues(&self.commands, prefix, PATIENCE))
     }
 
     fn ping(&self) -> Answer<'_, ()> {
@@ -125,10 +139,38 @@ impl JobStore for RedisQueue {
     fn job<'a>(&'a self, id: &'a JobId) -> Answer<'a, Option<StoredJob>> {
         Box::pin(read::job(&self.commands, &self.keys, id, PATIENCE))
     }
+
+    fn logs<'a>(&'a self, id: &'a JobId, from: u64, count: u64) -> Answer<'a, LogPage> {
+        Box::pin(read::logs(&self.commands, &self.keys, id, from, count, PATIENCE))
+    }
 }
 
 impl QueueStore for RedisQueue {
     fn overview(&self) -> Answer<'_, Overview> {
         Box::pin(read::overview(&self.commands, &self.keys, PATIENCE))
+    }
+
+    fn configure(&self, setting: Setting) -> Answer<'_, ()> {
+        Box::pin(configure::configure(&self.commands, &self.keys, setting, PATIENCE))
+    }
+
+    fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
+        Box::pin(page::page(&self.commands, &self.keys, page, PATIENCE))
+    }
+
+    fn priorities<'a>(&'a self, priorities: &'a [u32]) -> Answer<'a, Vec<u64>> {
+        Box::pin(read::priorities(&self.commands, &self.keys, priorities, PATIENCE))
+    }
+
+    fn held(&self, most: u64) -> Answer<'_, Vec<HeldJob>> {
+        Box::pin(holders::held(&self.commands, &self.keys, most, PATIENCE))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        Box::pin(holders::workers(&self.commands, &self.keys, PATIENCE))
+    }
+
+    fn metrics(&self, state: JobState, count: u64) -> Answer<'_, Metrics> {
+        Box::pin(read::metrics(&self.commands, &self.keys, state, count, PATIENCE))
     }
 }

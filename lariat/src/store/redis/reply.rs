@@ -6,6 +6,7 @@ use redis::Value;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 use crate::error::{Error, ErrorKind};
+use crate::time::Timestamp;
 
 /// Text as Redis gives it: usually UTF-8, but nothing says so.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,24 @@ pub(super) fn bytes(value: &Value) -> Result<&[u8], Error> {
 
 pub(super) fn text(value: &Value) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(bytes(value)?).into_owned())
+}
+
+pub(super) fn text_or_nil(value: &Value) -> Result<Option<String>, Error> {
+    match value {
+        Value::Nil => Ok(None),
+        _ => text(value).map(Some),
+    }
+}
+
+/// Names and values that come in turn.
+pub(super) fn pairs(values: &[Value]) -> Result<Vec<(&[u8], &[u8])>, Error> {
+    values.chunks_exact(2).map(|pair| Ok((bytes(&pair[0])?, bytes(&pair[1])?))).collect()
+}
+
+/// Milliseconds, as others stored them; None for what is no number.
+pub(super) fn instant(value: &Value) -> Option<Timestamp> {
+    let ms = super::codec::whole(double(value))?;
+    Some(Timestamp::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
 pub(super) fn parts(value: &Value) -> Result<&[Value], Error> {

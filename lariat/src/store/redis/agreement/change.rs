@@ -4,7 +4,7 @@ use super::*;
 use crate::store::change::{Change, ChangeJob};
 
 fn change(both: &Both, holder: Option<&str>, change: Change) -> Result<u64, Option<Refusal>> {
-    let change = ChangeJob { id: id("1"), holder: holder.map(Into::into), change };
+    let change = ChangeJob { id: id("1"), now: at(NOW), holder: holder.map(Into::into), change };
     both.runtime.block_on(both.queue.change(&change)).map(|changed| changed.log_rows).map_err(|e| e.refusal())
 }
 

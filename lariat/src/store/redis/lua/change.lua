@@ -1,42 +1,40 @@
---- Changes one job.
+--- Changes what one job's record and log say.
 ---
 --- KEYS 1 the queue's base key with its colon
---- ARGV 1 id   2 token that must hold the job's lock, or empty   3 `progress`, `data` or `log`
----      4 JSON for the first two; for `log` how many rows to keep, or empty, and the rows after it
---- Reply: rows of the log after `log`, else 0; below 0 BullMQ's refusal
+--- ARGV 1 id   2 token that must hold the job's lock, or empty   3 now, ms   4 `progress`, `data`, `log` or `trim`
+---      5 JSON for the first two; for the others how many rows to keep, or empty   6 and more: rows to add
+--- Reply: rows of the log after `log` and `trim`, else 0; below 0 BullMQ's refusal
 --- Errors: a key of another type: nothing was changed
 --- Writes: the job, its logs, events, meta
 --- Events: progress
---- Agrees with BullMQ's updateProgress, updateData, addLog
+--- Agrees with BullMQ's updateProgress, updateData, addLog and its clearLogs
+--- @include addressed
 --- @include events
 
-local id, token, what = ARGV[1], ARGV[2], ARGV[3]
-local job = base .. id
-if call('EXISTS', job) == 0 then
+local what, value = ARGV[4], ARGV[5]
+if not exists then
   return -1
 end
-if token ~= '' then
-  local lock = call('GET', job .. ':lock')
-  if lock ~= token then
-    return lock and -6 or -2
-  end
+local refused = refused_for_lock()
+if refused then
+  return refused
 end
 
 if what == 'progress' then
-  call('HSET', job, 'progress', ARGV[4])
-  emit_trimmed('progress', 'jobId', id, 'data', ARGV[4])
+  call('HSET', job, 'progress', value)
+  emit_trimmed('progress', 'jobId', id, 'data', value)
   return 0
 elseif what == 'data' then
-  call('HSET', job, 'data', ARGV[4])
+  call('HSET', job, 'data', value)
   return 0
 end
-local logs, rows = job .. ':logs', 0
-for from = 5, #ARGV, 1000 do
-  rows = call('RPUSH', logs, unpack(ARGV, from, math.min(from + 999, #ARGV)))
+local logs, keep = job .. ':logs', tonumber(value)
+for from = 6, #ARGV, 1000 do
+  call('RPUSH', logs, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
-local keep = tonumber(ARGV[4])
-if keep then
-  call('LTRIM', logs, keep > 0 and -keep or 1, keep > 0 and -1 or 0)
-  rows = math.min(rows, keep)
+if keep and keep > 0 then
+  call('LTRIM', logs, -keep, '-1')
+elseif keep then
+  call('LTRIM', logs, '1', '0')
 end
-return rows
+return call('LLEN', logs)

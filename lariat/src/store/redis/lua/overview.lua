@@ -1,27 +1,27 @@
---- Counts by state, and whether the queue is paused.
+--- Counts by state, whether the queue is paused, and its limits.
 ---
 --- KEYS 1 the queue's base key with its colon
 --- ARGV none
---- Reply: 1 where paused, then waiting, active, delayed, prioritized, completed, failed, waiting-children
+--- Reply: 1 where paused, then waiting, active, delayed, prioritized, completed, failed, waiting-children; then as they
+---      are stored, or nil: concurrency, max, duration; then the limiter's count, or nil, and its life in ms
 --- Errors: a key of another type
 --- Writes, events: none
 --- Agrees with BullMQ's getCounts; `waiting` counts its legacy list of paused jobs too
---- @include base
+--- @include lengths
 
--- Without the marker that versions before 5 put at the right end.
-local function length_of(list)
-  local n = call('LLEN', list)
-  local last = n > 0 and call('LINDEX', list, '-1') or ''
-  return string.sub(last, 1, 2) == '0:' and n - 1 or n
-end
-
+local settings = call('HMGET', base .. 'meta', 'concurrency', 'max', 'duration')
 return {
   call('HEXISTS', base .. 'meta', 'paused'),
-  length_of(base .. 'wait') + length_of(base .. 'paused'),
+  waiting(),
   call('LLEN', base .. 'active'),
   call('ZCARD', base .. 'delayed'),
   call('ZCARD', base .. 'prioritized'),
   call('ZCARD', base .. 'completed'),
   call('ZCARD', base .. 'failed'),
   call('ZCARD', base .. 'waiting-children'),
+  settings[1],
+  settings[2],
+  settings[3],
+  call('GET', base .. 'limiter'),
+  call('PTTL', base .. 'limiter'),
 }
