@@ -140,14 +140,14 @@ impl WorkerEvents {
 
 /// The worker's end. An event is only built when somebody listens.
 #[derive(Debug, Clone)]
-pub(super) struct Announcer {
+pub(crate) struct Announcer {
     sender: broadcast::Sender<WorkerEvent>,
     /// Set before the last event is sent.
     over: Arc<AtomicBool>,
 }
 
 impl Announcer {
-    pub(super) fn new() -> Announcer {
+    pub(crate) fn new() -> Announcer {
         Announcer { sender: broadcast::Sender::new(KEPT), over: Arc::default() }
     }
 
