@@ -21,7 +21,7 @@
 //! let store = Store::connect("redis://127.0.0.1").await?;
 //!
 //! let mail = Queue::new(&store, "mail")?;
-//! let id = mail.add("welcome", "ada@example.org")
+//! let id = mail.add("welcome", &"ada@example.org") // any reference to a Serialize value
 //!     .attempts(5)
 //!     .backoff(Backoff::exponential(Duration::from_secs(1)).jitter(0.2))
 //!     .await?;

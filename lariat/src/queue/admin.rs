@@ -10,7 +10,8 @@ use crate::store::change::Setting;
 use crate::store::exchange::RateLimit;
 use crate::telemetry::{self, operation};
 
-/// Settings of the queue, in force for all its workers. Repeating one has no second effect.
+/// Settings of the queue, in force for all its workers. Repeating one has no second effect, save that a pause or resume is
+/// announced again.
 impl Queue {
     /// Hands out no job until [`resume`](Self::resume); jobs that run go on, and jobs may be added.
     pub async fn pause(&self) -> Result<(), Error> {

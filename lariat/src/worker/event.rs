@@ -83,7 +83,8 @@ pub enum WorkerEvent {
         /// The jobs.
         ids: Vec<JobId>,
     },
-    /// An id was listed in the queue but could not be run (its record is missing or no record); it was taken out.
+    /// An id was listed in the queue but cannot be run: its record is missing or no record, or the id is no text. It is
+    /// no longer among the waiting jobs.
     Dropped {
         /// The id as it was listed.
         id: String,

@@ -79,7 +79,7 @@ pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: 
         let mut guarded = catching(&mut future);
         tokio::select! {
             biased;
-            ended = &mut guarded => return ended,
+            ended = &mut guarded => return believed(ended, lease),
             reason = lease.lost() => CancelReason::LockLost(reason),
             reason = lease.cancelled() => reason,
             () = expired(timeout) => CancelReason::TimedOut,
@@ -94,6 +94,15 @@ pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: 
         (_, Some(loss)) => Ended::Stopped(CancelReason::LockLost(loss)),
         (Some(ended), None) if reason == CancelReason::Closing => ended,
         _ => Ended::Stopped(reason),
+    }
+}
+
+/// What a handler's own end means: somebody who was told that the job is cancelled may rely on it, even where the handler
+/// has not looked.
+fn believed(ended: Ended, lease: &Lease) -> Ended {
+    match lease.handler_ended() {
+        Some(reason @ CancelReason::Requested(_)) => Ended::Stopped(reason),
+        _ => ended,
     }
 }
 

@@ -2,7 +2,7 @@
 //! and everybody to whom the handler gave its [`Job`](crate::Job).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lariat_lock::{BoxFuture, LockManager, LossReason};
@@ -33,12 +33,21 @@ pub(crate) struct Lease {
     token: Arc<str>,
     /// None once the outcome has been answered: the job is not ours any more.
     hold: Mutex<Option<Hold>>,
-    cancel: OnceLock<CancelReason>,
+    cancel: Mutex<Cancel>,
     cancelled: Notify,
     /// Whether it has been said that the lock is lost.
     told_lost: AtomicBool,
     backend: Arc<dyn QueueBackend>,
     say: Announcer,
+}
+
+/// Whether the handler was told to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cancel {
+    NotYet,
+    Told(CancelReason),
+    /// The handler has ended without having been told: it is too late.
+    TooLate,
 }
 
 /// What a [`Lease`] is made of.
@@ -63,7 +72,7 @@ impl Lease {
             since: lariat_lock::Instant::now(),
             token: grant.token,
             hold: Mutex::new(Some(grant.hold)),
-            cancel: OnceLock::new(),
+            cancel: Mutex::new(Cancel::NotYet),
             cancelled: Notify::new(),
             told_lost: AtomicBool::new(false),
             backend,
@@ -75,10 +84,33 @@ impl Lease {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn cancel_state(&self) -> MutexGuard<'_, Cancel> {
+        self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handler has ended: from here on nobody can tell it to stop. The reason, where somebody has before.
+    pub(super) fn handler_ended(&self) -> Option<CancelReason> {
+        let mut state = self.cancel_state();
+        match &*state {
+            Cancel::Told(reason) => Some(reason.clone()),
+            Cancel::NotYet | Cancel::TooLate => {
+                *state = Cancel::TooLate;
+                None
+            }
+        }
+    }
+
     /// Asks the handler to stop. The first reason stands; a lost lock is told once, whatever came before.
     pub(crate) fn cancel(&self, reason: CancelReason) -> bool {
         let lost = if let CancelReason::LockLost(reason) = &reason { Some(*reason) } else { None };
-        let first = self.cancel.set(reason).is_ok();
+        let first = {
+            let mut state = self.cancel_state();
+            let first = *state == Cancel::NotYet;
+            if first || (lost.is_some() && *state == Cancel::TooLate) {
+                *state = Cancel::Told(reason);
+            }
+            first
+        };
         self.cancelled.notify_waiters();
         if let Some(reason) = lost
             && !self.told_lost.swap(true, Ordering::Relaxed)
@@ -129,6 +161,12 @@ impl Lease {
         let window = locks.terms().trust_window();
         let Some(since) = slot.take().map(|hold| hold.trusted_until() - window) else { return false };
         *slot = locks.track_job(self.id.shared(), Arc::clone(&self.token), since).ok().map(Hold::Renewed);
+        if slot.is_some() {
+            let mut state = self.cancel_state();
+            if *state == Cancel::TooLate {
+                *state = Cancel::NotYet;
+            }
+        }
         slot.is_some()
     }
 
@@ -176,8 +214,8 @@ impl Held for Lease {
                 tokio::pin!(notified);
                 // Registered before the look, so that a signal between the two is not missed.
                 notified.as_mut().enable();
-                if let Some(reason) = self.cancel.get() {
-                    return reason.clone();
+                if let Some(reason) = self.cancel_reason() {
+                    return reason;
                 }
                 notified.await;
             }
@@ -185,7 +223,10 @@ impl Held for Lease {
     }
 
     fn cancel_reason(&self) -> Option<CancelReason> {
-        self.cancel.get().cloned()
+        match &*self.cancel_state() {
+            Cancel::Told(reason) => Some(reason.clone()),
+            Cancel::NotYet | Cancel::TooLate => None,
+        }
     }
 
     fn lock_left(&self) -> Duration {

@@ -287,9 +287,10 @@ impl Worker {
     /// Tells the handler of a job to stop; the job fails for good with this reason once the handler has ended. False
     /// where this worker does not run the job, or its handler was told to stop before.
     pub fn cancel(&self, id: &JobId, reason: impl Into<String>) -> bool {
-        let leases = self.shared.leases();
-        let lease = leases.iter().find(|lease| lease.id == *id);
-        lease.is_some_and(|lease| lease.cancel(CancelReason::Requested(reason.into())))
+        let reason = CancelReason::Requested(reason.into());
+        // A run whose lock is lost may still be coming to its end while the job runs here once more.
+        let runs = self.shared.leases().into_iter().filter(|lease| lease.id == *id);
+        runs.filter(|lease| lease.cancel(reason.clone())).count() > 0
     }
 
     /// Ends the worker: takes no new jobs, keeps renewing the locks of those that run, and waits up to `grace` for

@@ -1,7 +1,7 @@
 //! The worker's one task: exchange, wait, start, close. It carries out what [`Slots`] says.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -117,19 +117,19 @@ impl Engine {
 
     /// Works until it is closed, or has to stop.
     pub(super) async fn run(mut self) -> Summary {
+        if let Err(why) = self.parts.calls.preflight().await {
+            // Nothing was asked for yet, so there is nothing to hand in, and no marker to give back.
+            self.summary.why = Some(why);
+            return self.summary;
+        }
         let shared = Arc::clone(&self.parts.shared);
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
-        if let Err(error) = self.parts.calls.preflight().await {
-            // Nothing was taken, and nothing could be handed in.
-            self.summary.why = Some(error);
-            return self.summary;
-        }
         loop {
             if std::mem::take(&mut self.just_started) > 1 {
                 // Handlers that end at once then ride in one exchange rather than each in its own. For a single one it
                 // is not worth it: a yield wakes another thread of the runtime.
-                tokio::task::yield_now().await;
+                step_aside().await;
                 self.take_in_finished();
             }
             self.issue();
@@ -205,7 +205,8 @@ impl Engine {
         let now = Instant::now();
         if self.abandons.is_some_and(|at| at <= now) {
             self.abandons = None;
-            self.summary.still_running = self.slots.abandon();
+            // Each wish that comes while closing sets the alarm anew.
+            self.summary.still_running += self.slots.abandon();
         }
         if self.grace_ends.is_some_and(|at| at <= now) && !self.told_to_stop {
             self.told_to_stop = true;
@@ -258,7 +259,12 @@ impl Engine {
         if let Some(job) = finished.job {
             self.resumable.insert(finished.run, job);
         }
+        let nothing_to_hand_in = finished.settle.is_none();
         self.slots.ended(finished.run, finished.settle);
+        if nothing_to_hand_in {
+            // No answer comes that would say so.
+            self.parts.shared.set_idle(self.slots.is_idle());
+        }
     }
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
@@ -444,6 +450,20 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
 
 fn lease_held(lease: &Arc<Lease>) -> Arc<dyn Held> {
     Arc::clone(lease) as Arc<dyn Held>
+}
+
+/// Lets other tasks run first, once. Tokio's own yield keeps the task with its thread, where it would stay for as long
+/// as a handler blocks that thread; a task that wakes itself is queued, and taken over by another thread.
+async fn step_aside() {
+    let mut stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The pending future's result; never, where there is none.
