@@ -209,6 +209,22 @@ async fn a_wait_that_was_given_up_takes_nothing_with_it() {
 }
 
 #[tokio::test]
+async fn a_marker_that_was_popped_for_nobody_is_given_back() {
+    let f = Fixture::start();
+    let proxy = Proxy::start(f.server.port());
+    let manual = Manual::builder(&Store::open(&proxy.url()).unwrap(), QUEUE).start().unwrap();
+    let popping = proxy.on_next(proxy::holding(b"bzpopmin"), Fault::HoldReply);
+    let waiting = tokio::spawn(async move { manual.take_or_wait(60 * SECOND).await.map(drop) });
+    popping.wait_for_async(1).await;
+    wait::until_async("it waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+    let id = f.queue.add("x", &()).await.unwrap();
+    assert!(!f.redis::<bool>("EXISTS bull:mail:marker"), "it is on its way to who waits");
+    waiting.abort();
+    wait::until_async("others are woken", || async { f.redis::<bool>("EXISTS bull:mail:marker") }).await;
+    assert_eq!(f.state(&id).await, Some(JobState::Waiting));
+}
+
+#[tokio::test]
 async fn a_paused_queue_and_a_reached_limit_hand_out_nothing() {
     let f = Fixture::start();
     let manual = by_hand(&f).start().unwrap();

@@ -143,6 +143,28 @@ async fn an_end_just_before_the_look_is_heard() {
 }
 
 #[tokio::test]
+async fn nobody_looks_before_the_subscription_stands() {
+    let f = Fixture::start();
+    let proxy = Proxy::start(f.server.port());
+    let queue = Queue::new(&Store::open(&proxy.url()).unwrap(), QUEUE).unwrap();
+    let id = queue.add("x", &()).await.unwrap();
+    let subscribing = proxy.on_next(proxy::holding(b"xrevrange"), Fault::HoldReply);
+    let looks = proxy.on_each(proxy::holding(b"evalsha"), Fault::DelayReply(Duration::ZERO));
+    let (finished, ()) = tokio::join!(queue.wait_for(&id, None), async {
+        subscribing.wait_for_async(1).await;
+        // sleep: a look that comes too early would have come by then
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(looks.count(), 0, "what ends now would be missed by both");
+        proxy.release();
+        looks.wait_for_async(1).await;
+        let worker = f.worker().start(async |_| Ok::<_, JobError>(1)).unwrap();
+        f.until(&id, JobState::Completed).await;
+        worker.close(SECOND).await;
+    });
+    assert_eq!(completed(&finished.unwrap()), "1");
+}
+
+#[tokio::test]
 async fn waiting_outlives_the_server() {
     let mut f = Fixture::start_kept();
     let id = f.queue.add("x", &()).await.unwrap();
