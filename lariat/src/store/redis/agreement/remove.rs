@@ -192,6 +192,28 @@ fn all_below_it_go_too() {
     }
 }
 
+/// It is told to the parent that goes, not to the one that the child says it has.
+#[test]
+fn a_child_of_two_parents() {
+    let both = Both::without_markers();
+    for ended in [true, false] {
+        both.wipe();
+        both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
+        both.tree(&node("other", "q", &json!({}), &[node("d", "q", &json!({"delay": 900}), &[])]));
+        if ended {
+            both.finish_next(1, JobState::Completed, NOW);
+        }
+        both.both(&[
+            &["HSET", "bull:q:c", "parentKey", "bull:q:other"],
+            &["SREM", "bull:q:other:dependencies", "bull:q:d"],
+            &["SADD", "bull:q:other:dependencies", "bull:q:c"],
+        ]);
+        assert_eq!(remove(&both, "p"), Ok(()));
+        let found = both.pair.differences();
+        assert!(found.is_empty(), "{ended}: {found}");
+    }
+}
+
 #[test]
 fn held_below_is_held() {
     let both = Both::without_markers();
