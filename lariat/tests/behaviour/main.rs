@@ -6,6 +6,7 @@ mod close;
 mod damage;
 mod faults;
 mod fixture;
+mod lane;
 mod locks;
 mod recover;
 mod work;
