@@ -74,4 +74,4 @@ pub use queue::{Adding, NewJob, Queue};
 pub use store::Store;
 pub use store::view::{Counts, Overview};
 pub use time::Timestamp;
-pub use worker::{ActiveJob, Closed, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};
+pub use worker::{ActiveJob, Closed, Handler, StopReason, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};

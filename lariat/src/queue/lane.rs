@@ -11,11 +11,12 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use self::driver::Driver;
@@ -57,7 +58,7 @@ enum Drive {
     #[default]
     Idle,
     /// The caller that began it polls it, has left it here since, and will find it here unless somebody else needs it.
-    Left(Driving),
+    Left { driving: Driving, caller: Option<Waker> },
     /// A task has it for good, or its caller polls it at this moment.
     Taken,
 }
@@ -130,13 +131,17 @@ impl AddLane {
         let seat = match mem::replace(&mut state.drive, Drive::Taken) {
             Drive::Idle => {
                 let future = Box::pin(Driver::new(Arc::clone(&self.shared)).drive());
-                state.drive = Drive::Left(Driving { future, runtime });
+                state.drive = Drive::Left { driving: Driving { future, runtime }, caller: None };
                 Some(Seat(Arc::clone(&self.shared)))
             }
-            Drive::Left(driving) => {
+            Drive::Left { driving, caller } => {
                 // Its caller need not poll it again before it has done something else: this add must not wait for that.
                 drop(state);
                 driving.spawn();
+                // So far the drive would have woken it; from now on its answer does.
+                if let Some(caller) = caller {
+                    caller.wake();
+                }
                 None
             }
             Drive::Taken => None,
@@ -155,14 +160,18 @@ struct Receipt {
 impl Receipt {
     async fn answered(mut self) -> Result<Vec<JobId>, Error> {
         let answer = std::future::poll_fn(|context| {
-            if let Some(seat) = &self.seat {
-                seat.drive(context);
+            if self.seat.as_ref().is_some_and(|seat| seat.drives(context)) {
+                // Not polled: the answer would wake the very task that is just giving it, and another thread with it.
+                return match self.answer.try_recv() {
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                    answer => Poll::Ready(answer.map_err(drop)),
+                };
             }
-            Pin::new(&mut self.answer).poll(context)
+            Pin::new(&mut self.answer).poll(context).map_err(drop)
         });
         let answers = answer
             .await
-            .map_err(|_| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
+            .map_err(|()| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
         answers.into_iter().map(|answer| answer.map_err(Error::refused)).collect()
     }
 }
@@ -176,7 +185,7 @@ impl Seat {
     fn take(&self) -> Option<Driving> {
         let mut state = self.0.lock();
         match mem::replace(&mut state.drive, Drive::Taken) {
-            Drive::Left(driving) => Some(driving),
+            Drive::Left { driving, .. } => Some(driving),
             other => {
                 state.drive = other;
                 None
@@ -184,18 +193,21 @@ impl Seat {
         }
     }
 
-    fn drive(&self, context: &mut Context<'_>) {
-        let Some(mut driving) = self.take() else { return };
+    /// Polls the drive; whether it will wake the caller again.
+    fn drives(&self, context: &mut Context<'_>) -> bool {
+        let Some(mut driving) = self.take() else { return false };
         if let Poll::Ready(()) = driving.future.as_mut().poll(context) {
-            return;
+            return false;
         }
         let mut state = self.0.lock();
         if state.waiting.is_empty() {
-            state.drive = Drive::Left(driving);
+            state.drive = Drive::Left { driving, caller: Some(context.waker().clone()) };
+            true
         } else {
             // Somebody came while it was being polled, and left it to us to see to it.
             drop(state);
             driving.spawn();
+            false
         }
     }
 }

@@ -100,7 +100,29 @@ pub struct Closed {
     /// store did take them in.
     pub unsettled: usize,
     /// Why the worker stopped by itself; None where it was closed.
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
+}
+
+/// Why a worker stopped by itself. Prints as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopReason {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl StopReason {
+    /// The sort of reason: [`Denied`](ErrorKind::Denied) where the store does not let it work,
+    /// [`Unsupported`](ErrorKind::Unsupported) where it met a job that it cannot continue,
+    /// [`Closed`](ErrorKind::Closed) where its locks or its runtime ended.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// A job that is being run.
@@ -183,7 +205,7 @@ impl Worker {
             drop(stop);
             locks.stop(Duration::ZERO).await;
             let closed = Closed::from(summary);
-            say.stopped(closed.why.as_deref().unwrap_or("it was closed"));
+            say.stopped(closed.why.as_ref().map_or("it was closed", |why| &why.message));
             done.send_replace(Some(closed));
         });
         Ok(Worker { queue, shared, stopped, longest_close })
@@ -273,7 +295,7 @@ impl Worker {
         let closed = stopped.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
         closed.unwrap_or_else(|| Closed {
             still_running: self.shared.leases().len(),
-            why: Some("its runtime ended".to_owned()),
+            why: Some(StopReason { kind: ErrorKind::Closed, message: "its runtime ended".to_owned() }),
             ..Closed::default()
         })
     }

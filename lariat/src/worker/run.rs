@@ -16,7 +16,8 @@ use super::handler::{self, Ended, Limits, SharedHandler};
 use super::lease::{Grant, Lease};
 use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
-use super::{Shared, Wish};
+use super::{Shared, StopReason, Wish};
+use crate::error::{ErrorKind, chain};
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
@@ -58,7 +59,7 @@ pub(super) struct Summary {
     pub handed_back: usize,
     pub still_running: usize,
     pub unsettled: usize,
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -118,7 +119,7 @@ impl Engine {
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
         if let Err(error) = self.parts.calls.preflight().await {
-            self.stop_because(error);
+            self.stop_because(error.kind(), chain(&error));
         }
         loop {
             if std::mem::take(&mut self.just_started) > 1 {
@@ -235,8 +236,8 @@ impl Engine {
         self.alarmed();
     }
 
-    fn stop_because(&mut self, why: String) {
-        self.summary.why.get_or_insert(why);
+    fn stop_because(&mut self, kind: ErrorKind, message: String) {
+        self.summary.why.get_or_insert(StopReason { kind, message });
         self.close(Instant::now() + self.parts.lock_duration);
     }
 
@@ -336,7 +337,7 @@ impl Engine {
             Ok(guard) => guard,
             Err(error) => {
                 if !matches!(error, TrackError::Expired) {
-                    self.stop_because(format!("locks cannot be renewed: {error}"));
+                    self.stop_because(ErrorKind::Closed, format!("locks cannot be renewed: {error}"));
                 }
                 return self.slots.ended(run, Some(Settle { id, token, to: Transition::PutBack }));
             }
@@ -374,7 +375,7 @@ impl Engine {
                 record.id.as_str()
             );
             tracing::error!(queue = &*self.parts.queue, why, "the worker stops");
-            self.stop_because(why);
+            self.stop_because(ErrorKind::Unsupported, why);
             return Some(Transition::PutBack);
         }
         if self.slots.phase() == Phase::Closing {
