@@ -93,6 +93,7 @@ async fn those_behind_an_add_that_nobody_polls_are_answered() {
 }
 
 /// The same where the second add comes while the first is being polled.
+#[allow(clippy::async_yields_async, reason = "the add must live on, and not be polled again")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_that_come_while_an_add_is_polled_for_the_last_time_are_answered() {
     let f = Fixture::start();
