@@ -18,7 +18,8 @@ use super::hold::Hold;
 use super::lease::{Grant, Lease};
 use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
-use super::{Shared, Wish, tell};
+use super::{Shared, StopReason, Wish, tell};
+use crate::error::{ErrorKind, chain};
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
@@ -61,7 +62,7 @@ pub(super) struct Summary {
     pub handed_back: usize,
     pub still_running: usize,
     pub unsettled: usize,
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -117,9 +118,9 @@ impl Engine {
 
     /// Works until it is closed, or has to stop.
     pub(super) async fn run(mut self) -> Summary {
-        if let Err(why) = self.parts.calls.preflight().await {
+        if let Err(error) = self.parts.calls.preflight().await {
             // Nothing was asked for yet, so there is nothing to hand in, and no marker to give back.
-            self.summary.why = Some(why);
+            self.summary.why = Some(StopReason { kind: error.kind(), message: chain(&error) });
             return self.summary;
         }
         let shared = Arc::clone(&self.parts.shared);
@@ -241,8 +242,8 @@ impl Engine {
         self.alarmed();
     }
 
-    fn stop_because(&mut self, why: String) {
-        self.summary.why.get_or_insert(why);
+    fn stop_because(&mut self, kind: ErrorKind, message: String) {
+        self.summary.why.get_or_insert(StopReason { kind, message });
         self.close(Instant::now() + self.parts.lock_duration);
     }
 
@@ -345,7 +346,7 @@ impl Engine {
             Ok(guard) => Hold::Renewed(guard),
             Err(error) => {
                 if !matches!(error, TrackError::Expired) {
-                    self.stop_because(format!("locks cannot be renewed: {error}"));
+                    self.stop_because(ErrorKind::Closed, format!("locks cannot be renewed: {error}"));
                 }
                 return self.slots.ended(run, Some(Settle { id, token, to: Transition::PutBack }));
             }
@@ -383,7 +384,7 @@ impl Engine {
                 record.id.as_str()
             );
             tell::stops(&self.parts.queue, &why);
-            self.stop_because(why);
+            self.stop_because(ErrorKind::Unsupported, why);
             return Some(Transition::PutBack);
         }
         if self.slots.phase() == Phase::Closing {

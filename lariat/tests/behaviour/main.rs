@@ -11,6 +11,7 @@ mod faults;
 mod finished;
 mod fixture;
 mod health;
+mod lane;
 mod locks;
 mod recover;
 mod robust;
