@@ -225,10 +225,10 @@ impl Walk<'_> {
         let settles = outcomes.iter().map(|(held, end)| held.ours(*end)).collect();
         let ours = self.both.ours(settles, takes, first, self.now);
         assert_eq!(ours.verdicts, verdicts, "{outcomes:?}");
-        let taken = held(&ours, first);
-        assert_eq!(taken.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
+        let started = held(&ours, first);
+        assert_eq!(started.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
         self.tokens += takes as u64;
-        self.held.extend(taken);
+        self.held.extend(started);
         // Those that have no child to wait for run on.
         let resumed = outcomes.into_iter().zip(&verdicts);
         self.held.extend(resumed.filter(|(_, v)| **v == Verdict::Resume).map(|((held, _), _)| held));
