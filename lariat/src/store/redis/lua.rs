@@ -13,8 +13,8 @@ pub(super) const SCRIPTS: &[(&str, &str)] = scripts!["add" "change" "exchange" "
 
 /// Steps that scripts include: name and `lua/lib/<name>.lua`.
 pub(super) const STEPS: &[(&str, &str)] = steps![
-    "activate" "allowance" "ask_again" "base" "child_ended" "children" "delay" "delayed" "enqueue" "events" "failure" "finals" "find_state"
+    "allowance" "ask_again" "base" "child_ended" "children" "children_left" "delay" "delayed" "drop" "enqueue" "events" "failure" "finals" "find_state"
     "finish" "guarded" "held" "lane" "marker" "metrics" "next_ids" "outcome" "parent" "priority" "promote" "put_back"
     "put_back_stalled" "queue" "release_id" "remove" "retention" "retry" "seldom" "settings" "store_job" "take"
-    "taken" "tell_others" "wait_for_children"
+    "take_back" "tell_others" "wait_for_children"
 ];
