@@ -8,6 +8,7 @@ mod cmd;
 mod failure;
 mod opts;
 mod output;
+mod table;
 mod work;
 
 use std::process::ExitCode;

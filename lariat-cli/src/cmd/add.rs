@@ -7,7 +7,6 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use lariat::{Error, JobId, JobOptions, NewJob, Queue};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::lines;
@@ -46,7 +45,8 @@ struct Adder {
 impl Adder {
     async fn one(&self, args: AddArgs) -> Result<(), Failure> {
         let name = args.name.as_deref().unwrap_or_default();
-        let data = data(args.data.as_deref())?;
+        // BullMQ stores an empty object where there is no payload.
+        let data = super::typed_json(args.data.as_deref().unwrap_or("{}"))?;
         let job = NewJob::new(name, &data).options(options(&args)?);
         job.check()?;
         let ids = self.answered(self.queue.add_bulk([job])).await?;
@@ -107,7 +107,7 @@ impl Adder {
             }
             text.push('\n');
         }
-        output::print(&text)
+        output::print(&text).map(drop)
     }
 }
 
@@ -117,15 +117,6 @@ fn bad_line(number: usize, why: &str, added: usize) -> Failure {
 
 fn so_far(added: usize) -> String {
     format!("; {added} jobs were added before its batch, none of it or after it")
-}
-
-/// The payload; BullMQ stores an empty object where there is none.
-fn data(text: Option<&str>) -> Result<Box<RawValue>, Failure> {
-    let text = text.unwrap_or("{}");
-    serde_json::from_str(text).map_err(|e| {
-        let head: String = text.chars().take(60).collect();
-        Failure::usage(format!("JSON {head:?} must be valid JSON (a string needs its quotes): {e}"))
-    })
 }
 
 fn options(args: &AddArgs) -> Result<JobOptions, Failure> {
