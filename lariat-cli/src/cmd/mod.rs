@@ -3,7 +3,6 @@
 mod add;
 mod events;
 mod job;
-mod lines;
 mod locks;
 mod queue;
 

@@ -54,12 +54,12 @@ const HEADS: [&str; 9] =
 
 fn row(queue: &str, overview: &Overview) -> [String; 9] {
     let mut row: [String; 9] = Default::default();
-    row[0] = queue.to_owned();
+    queue.clone_into(&mut row[0]);
     for (cell, state) in row[1..].iter_mut().zip(JobState::ALL) {
         *cell = overview.counts.of(state).to_string();
     }
     if overview.paused {
-        row[8] = "paused".to_owned();
+        "paused".clone_into(&mut row[8]);
     }
     row
 }
