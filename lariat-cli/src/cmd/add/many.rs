@@ -12,7 +12,7 @@ use crate::args::AddArgs;
 use crate::failure::Failure;
 
 /// Batches on their way at a time. Each has a handle of its own, since a handle sends one call at a time.
-const LANES: usize = 3;
+const LANES: usize = 4;
 
 /// Adds the jobs of stdin up to its end, or to the first line that is bad.
 pub(super) async fn run(store: &Store, args: &AddArgs) -> Result<(), Failure> {
