@@ -48,9 +48,9 @@ Examples:
 
 As JSON: an array of objects as `lariat job get` has them.
 
-In the order in which they will run or came to be in that state. A long listing is read 100 jobs at a
-time while the queue goes on, so a job that moves meanwhile may be missing. A job whose record cannot
-be read is named on stderr (exit status 1, at the end).";
+In the order in which they will run or came to be in that state. A long listing is read 100 jobs at \
+a time while the queue goes on, so a job that moves meanwhile may be missing. A job whose record \
+cannot be read is named on stderr (exit status 1, at the end).";
 
 #[derive(Debug, Args)]
 #[command(after_help = LS_EXAMPLES)]
@@ -79,7 +79,7 @@ const GET_EXAMPLES: &str = "\
 Example:
   lariat job get mail 17 --json | jq .failedReason
 
-As JSON: id name data opts state attemptsMade attemptsStarted stalledCounter returnvalue failedReason
+As JSON: id name data opts state attemptsMade attemptsStarted stalledCounter returnvalue failedReason \
 stacktrace progress timestamp processedOn finishedOn delay priority parent processedBy deduplicationId";
 
 #[derive(Debug, Args)]
@@ -113,7 +113,7 @@ const RM_EXAMPLES: &str = "\
 Example:
   lariat job rm mail 17
 
-Prints nothing. Refused (exit status 1) while a worker holds the job or one of the jobs below it: then
+Prints nothing. Refused (exit status 1) while a worker holds the job or one of the jobs below it: then \
 nothing is deleted.";
 
 #[derive(Debug, Args)]
@@ -138,7 +138,7 @@ Examples:
   lariat job progress 40                      in a command that `lariat work` runs: its own job
   lariat job progress mail 17 '{\"step\":2}'
 
-Prints nothing. Without QUEUE and ID, LARIAT_QUEUE and LARIAT_JOB_ID say which job. For that job it is
+Prints nothing. Without QUEUE and ID, LARIAT_QUEUE and LARIAT_JOB_ID say which job. For that job it is \
 refused (exit status 1) when the token in LARIAT_TOKEN no longer holds the job's lock.";
 
 const LOG_USAGE: &str = "\
@@ -150,9 +150,12 @@ Examples:
   lariat job log 'half of it is done'         in a command that `lariat work` runs: its own job
   lariat job log mail 17 'looked at by hand'
 
-Prints nothing; as JSON: id, and rows, how many the log has now. Without QUEUE and ID, LARIAT_QUEUE and
-LARIAT_JOB_ID say which job. For that job it is refused (exit status 1) when the token in LARIAT_TOKEN
-no longer holds the job's lock. Where the job was added with keepLogs, only so many rows are kept.";
+Prints nothing; as JSON: id, and rows, how many the log has now. Without QUEUE and ID, LARIAT_QUEUE \
+and LARIAT_JOB_ID say which job. For that job it is refused (exit status 1) when the token in \
+LARIAT_TOKEN no longer holds the job's lock. Where the job was added with keepLogs, only so many rows \
+are kept.
+
+A TEXT that begins with a dash stands behind --.";
 
 #[derive(Debug, Args)]
 pub(crate) struct InsideArgs {

@@ -26,7 +26,7 @@ const STATS_EXAMPLES: &str = "\
 Example:
   lariat queue stats mail --json | jq .counts.failed
 
-As JSON: queue; paused; counts: waiting active delayed prioritized completed failed waiting-children;
+As JSON: queue; paused; counts: waiting active delayed prioritized completed failed waiting-children; \
 limits: as `lariat queue limit` has them.";
 
 const PAUSE_EXAMPLES: &str = "\
@@ -55,8 +55,8 @@ const LS_EXAMPLES: &str = "\
 Example:
   lariat queue ls --json | jq -r '.[] | select(.paused) | .queue'
 
-As JSON: an array of objects as `lariat queue stats` has them. On Redis it goes through all keys of the
-database in small steps.";
+As JSON: an array of objects as `lariat queue stats` has them. On Redis it goes through all keys of \
+the database in small steps.";
 
 #[derive(Debug, Args)]
 #[command(after_help = LS_EXAMPLES)]
@@ -72,8 +72,8 @@ Examples:
   lariat queue limit mail --concurrency 10 --rate 100/1m        set
   lariat queue limit mail --concurrency none --rate none        lift
 
-Prints the limits; when it sets some, only with --json. As JSON: queue; limits: concurrency; rate, with
-max and durationMs; limitedForMs, how long no job starts because of the rate. No limit is null.";
+Prints the limits; when it sets some, only with --json. As JSON: queue; limits, with concurrency; rate, \
+with max and durationMs; limitedForMs, how long no job starts because of the rate. No limit is null.";
 
 #[derive(Debug, Args)]
 #[command(after_help = LIMIT_EXAMPLES)]
@@ -96,8 +96,8 @@ const LOCKS_EXAMPLES: &str = "\
 Example:
   lariat locks mail
 
-The longest held first. As JSON: an array of id, name, token (masked but for its last 4 characters),
-worker, heldMs, leftMs. A job without a token is held by nobody: the search for stalled jobs will put
+The longest held first. As JSON: an array of id, name, token (masked but for its last 4 characters), \
+worker, heldMs, leftMs. A job without a token is held by nobody: the search for stalled jobs will put \
 it back.";
 
 #[derive(Debug, Args)]
@@ -116,11 +116,11 @@ Examples:
   lariat events mail | jq -r 'select(.event == \"failed\") | .jobId + \" \" + .failedReason'
   lariat events mail --from 0-0                                 all that are kept, then new ones
 
-One JSON object a line: id; at, in Unix ms; event, its name; then its fields as BullMQ names them:
-progress (data) and results (returnvalue) as JSON, delay, attemptsMade and count as numbers, all
+One JSON object a line: id; at, in Unix ms; event, its name; then its fields as BullMQ names them: \
+progress (data) and results (returnvalue) as JSON, delay, attemptsMade and count as numbers, all \
 others as strings. (A field that is itself named id, at or event is called _id, _at or _event.)
 
-It goes on until ^C, or until nobody reads, and after a lost connection reads on where it was. The
+It goes on until ^C, or until nobody reads, and after a lost connection reads on where it was. The \
 store keeps the newest events only, about 10,000.";
 
 #[derive(Debug, Args)]

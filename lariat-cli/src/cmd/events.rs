@@ -52,7 +52,7 @@ impl Tail {
             match self.events.next().await {
                 Ok(event) => {
                     self.lost = None;
-                    if output::print_json(&Line(&event))? == Reader::Gone {
+                    if print(output::json_line(&Line(&event))? + "\n").await? == Reader::Gone {
                         return Ok(());
                     }
                 }
@@ -84,6 +84,12 @@ impl Tail {
         }
         Ok(())
     }
+}
+
+/// Prints on another thread: a reader who lets us wait must not keep a signal from being heard.
+async fn print(line: String) -> Result<Reader, Failure> {
+    let printed = tokio::task::spawn_blocking(move || output::print(&line)).await;
+    printed.map_err(|e| Failure::failed(e.to_string()))?
 }
 
 /// What ends the stream from outside: a signal, or a reader who has gone.

@@ -113,6 +113,17 @@ fn a_locked_job_and_the_parent_of_one_are_refused() {
 }
 
 #[test]
+fn the_next_run_of_a_scheduler_is_refused() {
+    let place = Place::new();
+    let id = "repeat:every:1700000000000";
+    place.redis::<()>(&["HSET", &format!("bull:q:{id}"), "name", "n", "data", "{}", "opts", "{}", "rjk", "every"]);
+    place.redis::<()>(&["ZADD", "bull:q:repeat", "1700000000000", "every"]);
+    place.redis::<()>(&["LPUSH", "bull:q:wait", id]);
+    place.run(&["job", "rm", "q", id]).failed_with(1, &[id, "job scheduler"]);
+    assert_eq!(place.job(id)["state"], "waiting");
+}
+
+#[test]
 fn bad_input_and_what_is_not_there() {
     let mut place = Place::new();
     for verb in ["retry", "promote", "rm"] {

@@ -164,8 +164,26 @@ fn nobody_who_reads_ends_it() {
     assert!(line.contains("\"jobId\":\"1\""), "{line}");
     // Nothing happens any more: only the closed pipe can tell it.
     drop(out);
+    wait::find("it ends", || child.try_wait().unwrap());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_reader_who_does_not_read_does_not_keep_it_from_ending() {
+    let place = Place::new();
+    let long = "x".repeat(1000);
+    for _ in 0..500 {
+        place.redis::<()>(&["XADD", "bull:q:events", "*", "event", "mine", "text", &long]);
+    }
+    let mut command = place.lariat(&["events", "q", "--from", "0-0"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::with_capacity(1, child.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let status = wait::find("it ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    drop(out);
 }
 
 #[test]

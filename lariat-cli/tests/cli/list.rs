@@ -140,8 +140,12 @@ fn a_log_as_text_and_as_json() {
     let expected = json!({"id": "1", "count": 4, "logs": ["plain", "two\nlines", "\u{1b}[2Jevil\u{9b}", "{\"a\":1}"]});
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
     assert_eq!(place.run(&["job", "logs", "q", &id, "--from", "1", "--count", "1"]).done(), "two\\nlines\n");
-    let part = place.run(&["job", "logs", "q", &id, "--from", "4", "--json"]).done();
-    assert_eq!(part, "{\"id\":\"1\",\"count\":4,\"logs\":[]}\n");
+    for nothing in [["--from", "4"], ["--count", "0"], ["--from", "18446744073709551615"]] {
+        let args = [&["job", "logs", "q", &id][..], &nothing].concat();
+        assert_eq!(place.run(&args).done(), "");
+        let part = place.run(&[&args[..], &["--json"]].concat()).done();
+        assert_eq!(part, "{\"id\":\"1\",\"count\":4,\"logs\":[]}\n");
+    }
 }
 
 #[test]

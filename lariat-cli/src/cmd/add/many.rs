@@ -76,7 +76,7 @@ impl Sky {
             Ok(ids) => {
                 self.added += ids.len();
                 self.progress.added(self.added, upto);
-                super::print(&ids, self.json)
+                self.progress.aside(|| super::print(&ids, self.json))
             }
             Err(failure) => {
                 let before = self.added;

@@ -30,6 +30,14 @@ impl Progress {
             bar.set_position(upto);
         }
     }
+
+    /// Prints where the bar is out of the way: both may stand on the same terminal.
+    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
 }
 
 impl Drop for Progress {
