@@ -17,9 +17,9 @@ Examples:
 Prints the job's id. Adding an id that exists adds nothing and prints it.
 
 A line of stdin is {\"name\":…,\"data\":…,\"opts\":{…}}, with the options as BullMQ names them. Jobs are \
-added in their order, in batches of 500 (fewer where they are large), each as a whole or not at all. A \
-bad line ends it (exit status 1): the batches before its own stay, nothing of its batch or after it is \
-added.";
+added in their order, in batches of 500 (fewer where they are large), each as a whole or not at all; \
+some are on their way at a time, and a lost connection may change their order. A bad line ends it (exit \
+status 1): the batches before its own stay, nothing of its batch or after it is added.";
 
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]

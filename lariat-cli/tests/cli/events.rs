@@ -159,10 +159,12 @@ fn nobody_who_reads_ends_it() {
     let mut command = place.lariat(&["events", "q", "--from", "0-0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    assert!(line.contains("\"jobId\":\"1\""), "{line}");
-    // Nothing happens any more: only the closed pipe can tell it.
+    let mut lines = String::new();
+    for _ in 0..place.redis::<u64>(&["XLEN", "bull:q:events"]) {
+        out.read_line(&mut lines).unwrap();
+    }
+    assert!(lines.contains("\"jobId\":\"1\""), "{lines}");
+    // All has been read, and nothing happens any more: only the closed pipe can tell it.
     drop(out);
     wait::find("it ends", || child.try_wait().unwrap());
     let output = child.wait_with_output().unwrap();
