@@ -21,6 +21,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(store: &StoreArgs, args: &EventsArgs) -> Result<u8, Failure> {
     let mut end = End::listen().map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
+    tokio::select! {
+        ended = stream(store, args) => ended?,
+        () = end.comes() => {}
+    }
+    Ok(status::DONE)
+}
+
+async fn stream(store: &StoreArgs, args: &EventsArgs) -> Result<(), Failure> {
     let store = super::open(store)?;
     let events = match &args.from {
         Some(id) => QueueEvents::after(&store, &args.queue, id)?,
@@ -28,13 +36,7 @@ pub(super) async fn run(store: &StoreArgs, args: &EventsArgs) -> Result<u8, Fail
     };
     // A store that is not there at the start is a mistake; one that is lost later will come back.
     store.ping().await?;
-    let mut tail = Tail { events, store, lost: None };
-    let streamed = tail.stream();
-    tokio::select! {
-        ended = streamed => ended?,
-        () = end.comes() => {}
-    }
-    Ok(status::DONE)
+    Tail { events, store, lost: None }.print_all().await
 }
 
 /// The stream's events, over lost connections.
@@ -47,7 +49,7 @@ struct Tail {
 
 impl Tail {
     /// Prints until nobody reads.
-    async fn stream(&mut self) -> Result<(), Failure> {
+    async fn print_all(&mut self) -> Result<(), Failure> {
         loop {
             match self.events.next().await {
                 Ok(event) => {

@@ -113,6 +113,14 @@ fn a_locked_job_and_the_parent_of_one_are_refused() {
 }
 
 #[test]
+fn a_change_without_an_answer_is_in_doubt() {
+    let place = Place::new();
+    let id = place.add(&["n", "--delay", "1h"]);
+    place.redis::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    place.run(&["job", "promote", "q", &id]).failed_with(4, &["\"1\"", "may or may not have been done"]);
+}
+
+#[test]
 fn the_next_run_of_a_scheduler_is_refused() {
     let place = Place::new();
     let id = "repeat:every:1700000000000";

@@ -74,6 +74,7 @@ impl Target {
                 let now = self.queue.job(&self.id).await.ok().flatten().and_then(|job| job.state);
                 self.failed(&format!("is {}, not {needed}", now.map_or("in another state", JobState::as_str)))
             }
+            _ if error.is_unknown() => Failure::from(error).after("; it may or may not have been done"),
             _ => error.into(),
         }
     }
