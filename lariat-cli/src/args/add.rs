@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use lariat::{Backoff, Keep};
 
-use super::values::{backoff, duration, keep, positive};
+use super::values::{backoff, duration, keep, positive, priority};
 
 const ADD_EXAMPLES: &str = "\
 Examples:
@@ -43,7 +43,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) delay: Option<Duration>,
     /// 1 (most urgent) to 2097151; 0: in order of arrival, before all others
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = priority, allow_hyphen_values = true)]
     pub(crate) priority: Option<u32>,
     /// How often it may be tried
     #[arg(long, value_name = "N", allow_hyphen_values = true)]

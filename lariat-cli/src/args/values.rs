@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use lariat::{Backoff, JobState, Keep, RateLimit};
+use lariat::{Backoff, JobState, Keep, MAX_PRIORITY, RateLimit};
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "must be a duration such as 500ms, 5s, 2m or 1h30m".to_owned())
+}
+
+pub(super) fn priority(text: &str) -> Result<u32, String> {
+    let priority = text.parse().ok().filter(|priority| *priority <= MAX_PRIORITY);
+    priority.ok_or_else(|| format!("must be 0 to {MAX_PRIORITY}"))
 }
 
 pub(super) fn positive(text: &str) -> Result<Duration, String> {

@@ -135,3 +135,48 @@ async fn a_marker_popped_by_a_closing_worker_is_given_back() {
         f.redis::<()>("FLUSHDB");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_handler_left_behind_is_counted_once_and_not_forgotten() {
+    let f = Fixture::start();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(Some(released));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Mutex::new(Some(tell));
+    let handler = move |job: Job| {
+        let blocks = if job.name() == "blocks" { released.lock().unwrap().take() } else { None };
+        let tell = if job.name() == "blocks" { tell.lock().unwrap().take() } else { None };
+        async move {
+            if let Some(released) = blocks {
+                tell.unwrap().send(()).unwrap();
+                released.recv().ok();
+            } else {
+                job.cancelled().await;
+            }
+            Ok::<_, JobError>(())
+        }
+    };
+    f.queue.add("blocks", &()).await.unwrap();
+    let ends = f.queue.add("ends", &()).await.unwrap();
+    let worker = f.worker().concurrency(2).cancel_grace(Duration::from_millis(10)).start(handler).unwrap();
+    told.await.unwrap();
+    f.until(&ends, JobState::Active).await;
+    f.server.freeze();
+    let closing = worker.close(Duration::ZERO);
+    tokio::pin!(closing);
+    // Told again and again while a result is on its way, past the time at which the blocked one is left behind.
+    let mut times = 0;
+    let closed = loop {
+        tokio::select! {
+            closed = &mut closing => break closed,
+            // sleep: the pace of the repeats
+            () = tokio::time::sleep(Duration::from_millis(10)) => worker.quiet(),
+        }
+        times += 1;
+        if times == 200 {
+            f.server.thaw();
+        }
+    };
+    drop(release);
+    assert_eq!((closed.still_running, closed.unsettled), (1, 0));
+}

@@ -43,6 +43,22 @@ async fn a_listed_id_without_a_record_is_dropped_and_said() {
 }
 
 #[tokio::test]
+async fn an_id_that_cannot_be_named_does_not_hold_up_the_worker() {
+    let f = Fixture::start();
+    f.redis::<()>("HSET bull:mail: name n data 1");
+    f.redis::<()>("LPUSH bull:mail:wait ");
+    let good = f.queue.add("good", &()).await.unwrap();
+    let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
+    let mut events = worker.events();
+    f.until(&good, JobState::Completed).await;
+    let why = event(&mut events, |e| match e {
+        WorkerEvent::Dropped { why, .. } => Some(why),
+        _ => None,
+    });
+    assert!(why.await.contains("empty"));
+}
+
+#[tokio::test]
 async fn a_record_of_the_wrong_type_costs_only_itself() {
     let f = Fixture::start();
     f.queue.add("odd", &()).await.unwrap();

@@ -148,3 +148,18 @@ async fn forgotten_scripts_are_loaded_again() {
     }
     worker.close(SECOND).await;
 }
+
+#[tokio::test]
+async fn a_user_who_may_not_work_ends_the_worker_before_it_asks_for_jobs() {
+    let f = Fixture::start();
+    f.redis::<()>("ACL SETUSER ann on >pw ~bull:* +@all");
+    let store = Store::open(&format!("redis://ann:pw@127.0.0.1:{}", f.server.port())).unwrap();
+    let worker = Worker::builder(&store, "mail").start(async |_| Ok::<_, JobError>(())).unwrap();
+    let mut events = worker.events();
+    let mut said = Vec::new();
+    while let Some(event) = events.next().await {
+        said.push(event);
+    }
+    assert!(matches!(&said[..], [WorkerEvent::Stopped { why }] if why.contains("lariat:")), "{said:?}");
+    assert!(worker.stopped().await.why.is_some());
+}

@@ -20,7 +20,15 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn start() -> Fixture {
-        let server = RedisServer::start();
+        Fixture::on(RedisServer::start())
+    }
+
+    /// On a server that has its data again after a restart.
+    pub(crate) fn start_kept() -> Fixture {
+        Fixture::on(RedisServer::builder().option("--appendonly", "yes").option("--appendfsync", "always").start())
+    }
+
+    pub(crate) fn on(server: RedisServer) -> Fixture {
         let store = Store::open(&server.url()).unwrap();
         let queue = Queue::new(&store, QUEUE).unwrap();
         Fixture { server, store, queue }

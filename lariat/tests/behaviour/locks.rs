@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{CancelReason, Job, JobError, JobState, LossReason, WorkerBuilder, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, event};
+use crate::fixture::{Fixture, Gate, SECOND, event};
 
 fn short_lock(f: &Fixture) -> WorkerBuilder {
     f.worker().lock_duration(Duration::from_millis(800)).cancel_grace(Duration::from_millis(50))
@@ -174,4 +174,39 @@ async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue() {
     f.redis::<()>("DEL bull:mail:7:lock");
     assert_eq!(guard.lost().await, LossReason::Missing);
     locks.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn cancelling_reaches_the_run_that_counts() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().concurrency(2).lock_duration(3600 * SECOND).lock_renew_time(Duration::from_millis(20));
+    let worker = worker.cancel_grace(60 * SECOND).stalled_interval(Duration::from_millis(50)).max_stalled(9);
+    let worker = worker.start(gate.handler()).unwrap();
+    gate.started().await;
+    f.redis::<()>("DEL bull:mail:1:lock");
+    // The first run has its grace, while the job is found and run again.
+    assert_eq!(*gate.started().await.id(), id);
+    assert_eq!(worker.active().len(), 2, "both runs are here");
+    assert!(worker.cancel(&id, "the customer left"));
+    gate.open();
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!(job.failed_reason.as_deref(), Some("the customer left"));
+}
+
+#[tokio::test]
+async fn a_worker_whose_only_job_is_lost_is_idle_though_no_server_answers() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).start(gate.handler()).unwrap();
+    let mut events = worker.events();
+    gate.started().await;
+    assert!(!worker.is_idle());
+    f.redis::<()>("DEL bull:mail:1:lock");
+    event(&mut events, |e| matches!(e, WorkerEvent::LockLost { .. }).then_some(())).await;
+    f.server.freeze();
+    wait::until_async("it is idle", || async { worker.is_idle() }).await;
+    f.server.thaw();
 }

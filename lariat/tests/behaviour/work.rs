@@ -9,7 +9,7 @@ use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Gate, SECOND, event};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
 
 #[tokio::test]
 async fn a_result_is_stored() {
@@ -131,6 +131,21 @@ async fn a_cancelled_job_fails_with_the_reason() {
     let job = f.until(&id, JobState::Failed).await.record;
     assert_eq!(job.failed_reason.as_deref(), Some("the customer left"));
     assert!(gate.ended.lock().unwrap().is_empty(), "its future was dropped");
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_looks() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().cancel_grace(60 * SECOND).start(gate.handler()).unwrap();
+    gate.started().await;
+    // One thread, and no await between the two: the handler is polled next when both are there.
+    assert!(worker.cancel(&id, "the customer left"));
+    gate.open();
+    let ended = || async { f.redis::<u32>(&format!("LLEN bull:{QUEUE}:active")) == 0 };
+    wait::until_async("it has ended", ended).await;
+    assert_eq!(f.job(&id).await.record.failed_reason.as_deref(), Some("the customer left"));
 }
 
 #[tokio::test]

@@ -24,9 +24,9 @@ fn a_delayed_job_is_promoted_to_where_it_runs_from() {
             opts["delay"] = 500.into();
             let job = both.add("n", &json!(1), &opts, NOW);
             both.both(&[ground, &["DEL", "bull:q:marker"]]);
-            assert_eq!(both.edit(&job, Change::Promote, NOW + 3), Ok(()));
+            assert_eq!(both.edit(&job, &Change::Promote, NOW + 3), Ok(()));
             both.assert_same();
-            assert_eq!(both.edit(&job, Change::Promote, NOW + 4), Err(Refusal::NotInState));
+            assert_eq!(both.edit(&job, &Change::Promote, NOW + 4), Err(Refusal::NotInState));
             both.assert_same();
         }
     }
@@ -34,15 +34,16 @@ fn a_delayed_job_is_promoted_to_where_it_runs_from() {
 
 #[test]
 fn only_a_delayed_job_is_promoted_or_delayed_anew() {
+    let both = Both::start();
     for change in [Change::Promote, delay(700)] {
-        let both = Both::start();
+        both.wipe();
         for (state, job) in one_in_each_state(&both) {
             let expected = if state == JobState::Delayed { Ok(()) } else { Err(Refusal::NotInState) };
-            assert_eq!(both.edit(&job, change.clone(), NOW + 1), expected, "{state}");
+            assert_eq!(both.edit(&job, &change.clone(), NOW + 1), expected, "{state}");
             both.assert_same();
         }
-        assert_eq!(both.edit("nobody", delay(700), NOW), Err(Refusal::MissingJob));
-        assert_eq!(both.edit("nobody", priority(7, false), NOW), Err(Refusal::MissingJob));
+        assert_eq!(both.edit("nobody", &delay(700), NOW), Err(Refusal::MissingJob));
+        assert_eq!(both.edit("nobody", &priority(7, false), NOW), Err(Refusal::MissingJob));
         both.assert_same();
     }
 }
@@ -62,8 +63,8 @@ fn a_promoted_job_runs_and_others_stay() {
     for delay in [300, 200, 300, 100] {
         both.add("n", &json!(1), &json!({"delay": delay}), NOW);
     }
-    both.edit("3", Change::Promote, NOW + 1).unwrap();
-    both.edit("1", Change::Promote, NOW + 1).unwrap();
+    both.edit("3", &Change::Promote, NOW + 1).unwrap();
+    both.edit("1", &Change::Promote, NOW + 1).unwrap();
     both.assert_same();
     assert_eq!(["3", "1"], [both.hold(1, NOW + 2).id, both.hold(2, NOW + 2).id].each_ref().map(String::as_str));
     assert!(both.take(3, NOW + 2).is_none());
@@ -78,7 +79,7 @@ fn another_delay_counts_from_now() {
             both.wipe();
             let job = both.add("n", &json!(1), &json!({"delay": 500}), NOW);
             both.both(&[ground, &["DEL", "bull:q:marker"]]);
-            both.edit(&job, delay(ms), NOW + 300).unwrap();
+            both.edit(&job, &delay(ms), NOW + 300).unwrap();
             both.assert_same();
         }
     }
@@ -92,12 +93,12 @@ fn jobs_that_come_to_one_millisecond_keep_their_order() {
         both.add("n", &json!(1), &json!({"delay": wait}), NOW);
     }
     for (job, wait) in [("4", 200), ("2", 200), ("3", 200), ("4", 200), ("1", 100), ("1", 0)] {
-        both.edit(job, delay(wait), NOW).unwrap();
+        both.edit(job, &delay(wait), NOW).unwrap();
         both.assert_same();
     }
     both.both(&[&["ZADD", "bull:q:delayed", "6963200000819199", "full"]]);
-    both.edit("1", delay(199), NOW).unwrap();
-    both.edit("2", delay(199), NOW).unwrap();
+    both.edit("1", &delay(199), NOW).unwrap();
+    both.edit("2", &delay(199), NOW).unwrap();
     both.assert_same();
 }
 
@@ -109,7 +110,7 @@ fn another_priority_in_every_state() {
             both.wipe();
             for (state, job) in one_in_each_state(&both) {
                 both.both(&[ground]);
-                both.edit(&job, change.clone(), NOW + 1).unwrap();
+                both.edit(&job, &change.clone(), NOW + 1).unwrap();
                 let found = both.pair.differences();
                 assert!(found.is_empty(), "{ground:?} {change:?} {state}: {found}");
             }
@@ -136,7 +137,7 @@ fn among_others_behind_or_before_its_equals() {
         ("3", priority(1, true)),
     ];
     for (job, change) in steps {
-        both.edit(job, change, NOW + 1).unwrap();
+        both.edit(job, &change, NOW + 1).unwrap();
         both.assert_same();
     }
     for n in 1..=5 {

@@ -18,8 +18,8 @@ pub(super) fn reprocess(from: Option<JobState>) -> Change {
 impl Both {
     /// A change on both sides, with the same answer; save that we always say so where there is no such job.
     #[track_caller]
-    pub(super) fn edit(&self, job: &str, change: Change, now: u64) -> Said {
-        let theirs = self.their_edit(job, &change, now);
+    pub(super) fn edit(&self, job: &str, change: &Change, now: u64) -> Said {
+        let theirs = self.their_edit(job, change, now);
         let ours = self.our_edit(job, change.clone(), now);
         let of_a_missing_job = match change {
             Change::Promote => Err(Refusal::NotInState),
@@ -119,7 +119,7 @@ impl Both {
 }
 
 /// A job of a tree.
-pub(super) fn node(id: &str, queue: &str, opts: &Value, children: Vec<Value>) -> Value {
+pub(super) fn node(id: &str, queue: &str, opts: &Value, children: &[Value]) -> Value {
     let mut opts = opts.clone();
     opts["jobId"] = id.into();
     json!({"name": id, "queueName": queue, "data": id, "opts": opts, "children": children})
@@ -142,7 +142,7 @@ pub(super) fn one_in_each_state(both: &Both) -> Vec<(JobState, String)> {
         }
         found.push((state, job));
     }
-    both.tree(&node("p", "q", &json!({}), vec![node("c", "q", &json!({}), vec![])]));
+    both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
     found.push((JobState::WaitingChildren, "p".into()));
     found.push((JobState::Waiting, "c".into()));
     for (state, opts) in [(JobState::Delayed, json!({"delay": 500})), (JobState::Prioritized, json!({"priority": 3}))] {

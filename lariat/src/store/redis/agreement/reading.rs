@@ -111,6 +111,27 @@ fn ids_without_a_record_are_passed_over_and_the_page_filled() {
     assert_eq!(ids(&both, JobState::Waiting, 0, 50, true), ["1", "4", "5", "6", "8", "9"]);
 }
 
+/// Also where whole stretches have no record.
+#[test]
+fn a_large_page_is_read_in_several_calls() {
+    let both = Both::ours_alone();
+    let script = "for i = 1, 3500 do redis.call('LPUSH', KEYS[1], i)
+        if i % 10 == 0 or i <= 1200 then redis.call('DEL', 'bull:q:' .. i)
+        else redis.call('HSET', 'bull:q:' .. i, 'name', 'n') end end";
+    both.both(&[&["EVAL", script, "1", "bull:q:wait"]]);
+    let expected = |from: u32, count: usize| -> Vec<String> {
+        let ids = (from + 1..=3500).filter(|i| i % 10 != 0 && *i > 1200).take(count);
+        ids.map(|i| i.to_string()).collect()
+    };
+    for (from, count) in [(0, 1), (0, 900), (0, 1500), (1200, 901), (1199, 3000), (3000, 1000), (3499, 5)] {
+        let found = ids(&both, JobState::Waiting, from.into(), count, true);
+        assert_eq!(found, expected(from, usize::try_from(count).unwrap()), "{from} {count}");
+    }
+    let mut newest = ids(&both, JobState::Waiting, 0, 5000, false);
+    newest.reverse();
+    assert_eq!(newest, expected(0, 5000));
+}
+
 #[test]
 fn a_record_that_cannot_be_read_is_told_apart() {
     let both = Both::ours_alone();
@@ -209,4 +230,41 @@ fn who_holds_what() {
     assert!(all[4].name.is_none() && all[4].left.is_none());
     assert_eq!(held(2).len(), 2);
     assert_eq!(held(0), []);
+}
+
+#[test]
+fn the_newer_protocol_says_the_same() {
+    let both = Both::without_markers();
+    crowd(&both);
+    both.both(&[
+        &["HSET", "bull:q:meta", "concurrency", "3", "max", "2", "duration", "5000"],
+        &["SET", "bull:q:limiter", "9"],
+        &["RPUSH", "bull:q:1:logs", "a", "b"],
+        &["HSET", "bull:q:metrics:completed", "count", "9", "prevTS", "5", "prevCount", "1"],
+        &["RPUSH", "bull:q:metrics:completed:data", "3", "0", "1"],
+    ]);
+    let newer = open(&format!("{}?protocol=resp3", both.pair.ours()), "q");
+    let told = |queue: &dyn QueueBackend| {
+        both.runtime.block_on(async {
+            let mut told = vec![
+                format!("{:?}", queue.overview().await.unwrap()),
+                format!("{:?}", queue.priorities(&[0, 1, 2]).await.unwrap()),
+                format!("{:?}", queue.logs(&id("1"), 0, 9).await.unwrap()),
+                format!("{:?}", queue.metrics(JobState::Completed, 9).await.unwrap()),
+                format!("{:?}", queue.workers().await.unwrap()),
+                format!("{:?}", queue.job(&id("1")).await.unwrap()),
+            ];
+            for job in queue.held(9).await.unwrap() {
+                told.push(format!("{:?} {:?} {:?} {:?}", job.id, job.name, job.token, job.since));
+            }
+            for state in JobState::ALL {
+                let page = queue.page(&Page { state, from: 0, count: 9, oldest_first: true }).await.unwrap();
+                told.push(format!("{:?} {:?}", page.jobs, page.damaged));
+            }
+            told
+        })
+    };
+    let (older, newer) = (told(&*both.queue), told(&*newer));
+    assert_eq!(older, newer);
+    assert!(older[0].contains("concurrency: Some(3)") && older[3].contains("per_minute: [3, 0, 1]"), "{older:?}");
 }

@@ -11,7 +11,7 @@ const WITHOUT: Change = Change::Remove { children: false };
 
 #[track_caller]
 fn remove(both: &Both, job: &str) -> Said {
-    both.edit(job, WITH, NOW + 10)
+    both.edit(job, &WITH, NOW + 10)
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn from_every_state() {
         let both = Both::start();
         for (state, job) in one_in_each_state(&both) {
             let expected = if state == JobState::Active { Err(Refusal::LockTaken) } else { Ok(()) };
-            assert_eq!(both.edit(&job, change.clone(), NOW + 1), expected, "{state}");
+            assert_eq!(both.edit(&job, &change.clone(), NOW + 1), expected, "{state}");
             let found = both.pair.differences();
             assert!(found.is_empty(), "{state} {change:?}: {found}");
             if state == JobState::WaitingChildren {
@@ -30,7 +30,7 @@ fn from_every_state() {
         for opts in [json!({}), json!({"priority": 1}), json!({"delay": 40})] {
             let job = both.add("n", &json!(1), &opts, NOW);
             both.both(&[&["RPUSH", &format!("bull:q:{job}:logs"), "a", "b"]]);
-            both.edit(&job, change.clone(), NOW + 1).unwrap();
+            both.edit(&job, &change.clone(), NOW + 1).unwrap();
             both.assert_same();
         }
     }
@@ -106,7 +106,7 @@ fn the_current_job_of_a_scheduler_stays() {
     both.by_node(upsert).unwrap();
     let current = format!("repeat:tick:{NOW}");
     for change in [WITH, WITHOUT] {
-        assert_eq!(both.edit(&current, change, NOW + 1), Err(Refusal::SchedulerJob));
+        assert_eq!(both.edit(&current, &change, NOW + 1), Err(Refusal::SchedulerJob));
         both.assert_same();
     }
     // One that is no longer the current one goes; so does one whose scheduler is gone.
@@ -122,8 +122,8 @@ fn a_child_that_goes_frees_its_parent() {
         for opts in [json!({}), json!({"priority": 2}), json!({"delay": 70})] {
             for ground in [&["HDEL", "bull:q:meta", "x"][..], &["HSET", "bull:other:meta", "paused", "1"]] {
                 both.wipe();
-                let children = vec![node("c", "q", &json!({}), vec![]), node("d", "q", &json!({}), vec![])];
-                both.tree(&node("p", parents_queue, &opts, children));
+                let children = [node("c", "q", &json!({}), &[]), node("d", "q", &json!({}), &[])];
+                both.tree(&node("p", parents_queue, &opts, &children));
                 both.both(&[ground, &["DEL", "bull:q:marker"], &["DEL", "bull:other:marker"]]);
                 for child in ["c", "d"] {
                     assert_eq!(remove(&both, child), Ok(()));
@@ -145,7 +145,7 @@ fn a_parent_that_is_gone_or_elsewhere_is_let_be() {
     ];
     for ground in grounds {
         both.wipe();
-        both.tree(&node("p", "q", &json!({}), vec![node("c", "q", &json!({}), vec![])]));
+        both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
         both.both(&[ground]);
         assert_eq!(remove(&both, "c"), Ok(()));
         let found = both.pair.differences();
@@ -155,17 +155,17 @@ fn a_parent_that_is_gone_or_elsewhere_is_let_be() {
 
 /// Three floors, in two queues, with children that have ended in every way.
 fn tower(both: &Both, ended: &[(&str, End)]) {
-    let leaf = |id: &str, flag: &str| node(id, "q", &json!({flag: true}), vec![]);
-    let children = vec![
+    let leaf = |id: &str, flag: &str| node(id, "q", &json!({flag: true}), &[]);
+    let children = [
         leaf("c1", "none"),
         leaf("c2", "continueParentOnFailure"),
         leaf("c3", "ignoreDependencyOnFailure"),
         leaf("c4", "removeDependencyOnFailure"),
         leaf("c5", "failParentOnFailure"),
     ];
-    let other = node("o", "other", &json!({}), vec![node("deep", "q", &json!({"delay": 900}), vec![])]);
-    let middle = node("m", "other", &json!({}), children);
-    both.tree(&node("top", "q", &json!({}), vec![middle, other]));
+    let other = node("o", "other", &json!({}), &[node("deep", "q", &json!({"delay": 900}), &[])]);
+    let middle = node("m", "other", &json!({}), &children);
+    both.tree(&node("top", "q", &json!({}), &[middle, other]));
     for (n, (job, end)) in (1..).zip(ended) {
         let held = both.hold(n, NOW + 1);
         assert_eq!(held.id, *job);
@@ -178,12 +178,13 @@ fn tower(both: &Both, ended: &[(&str, End)]) {
 fn all_below_it_go_too() {
     let all =
         [("c1", End::Completed), ("c2", End::Failed), ("c3", End::Failed), ("c4", End::Failed), ("c5", End::Failed)];
+    let both = Both::with(Options::default().without_key(":marker").events_in_any_order());
     for ends in 0..=all.len() {
         for job in ["top", "c1", "deep"] {
             for change in [WITH, WITHOUT] {
-                let both = Both::with(Options::default().without_key(":marker").events_in_any_order());
+                both.wipe();
                 tower(&both, &all[..ends]);
-                assert_eq!(both.edit(job, change.clone(), NOW + 5), Ok(()));
+                assert_eq!(both.edit(job, &change.clone(), NOW + 5), Ok(()));
                 let found = both.pair.differences();
                 assert!(found.is_empty(), "{ends} ended, {job}, {change:?}: {found}");
             }
@@ -201,7 +202,7 @@ fn held_below_is_held() {
     assert_eq!(remove(&both, "c2"), Err(Refusal::LockTaken));
     both.assert_same();
     // Alone it goes: its children are nobody's then.
-    assert_eq!(both.edit("top", WITHOUT, NOW + 6), Ok(()));
+    assert_eq!(both.edit("top", &WITHOUT, NOW + 6), Ok(()));
     both.assert_same();
 }
 
@@ -222,4 +223,20 @@ fn a_circle_ends() {
     let mut ours = interop::redis::connect(&both.pair.ours());
     let left: Vec<String> = redis::cmd("KEYS").arg("bull:q:[12]*").query(&mut ours).unwrap();
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// Its id has colons; BullMQ would look for it in a queue `q:repeat:tick`.
+#[test]
+fn a_schedulers_job_below_goes_too() {
+    let both = Both::ours_alone();
+    both.add("n", &json!(1), &json!({}), NOW);
+    both.both(&[
+        &["HSET", "bull:q:repeat:tick:5", "name", "n"],
+        &["ZADD", "bull:q:completed", "5", "repeat:tick:5"],
+        &["HSET", "bull:q:1:processed", "bull:q:repeat:tick:5", "null"],
+    ]);
+    both.our_edit("1", WITH, NOW).unwrap();
+    let counts = both.runtime.block_on(both.queue.overview()).unwrap().counts;
+    assert_eq!((counts.completed, counts.waiting), (0, 0));
+    assert!(both.runtime.block_on(both.queue.job(&id("repeat:tick:5"))).unwrap().is_none());
 }

@@ -20,7 +20,7 @@ fn back_to_where_it_runs_from() {
                 both.finish_next(1, state, NOW + 5);
                 both.add("other", &json!(1), &json!({}), NOW);
                 both.both(&[ground, &["DEL", "bull:q:marker"]]);
-                both.edit(&job, reprocess(Some(state)), NOW + 6).unwrap();
+                both.edit(&job, &reprocess(Some(state)), NOW + 6).unwrap();
                 let found = both.pair.differences();
                 assert!(found.is_empty(), "{ground:?} {state} {opts}: {found}");
             }
@@ -30,15 +30,16 @@ fn back_to_where_it_runs_from() {
 
 #[test]
 fn only_a_finished_job_and_only_from_there() {
+    let both = Both::start();
     for from in [None, Some(JobState::Completed), Some(JobState::Failed)] {
-        let both = Both::start();
+        both.wipe();
         for (state, job) in one_in_each_state(&both) {
             let fits = from.map_or_else(|| FINAL.contains(&state), |from| from == state);
             let expected = if fits { Ok(()) } else { Err(Refusal::NotInState) };
-            assert_eq!(both.edit(&job, reprocess(from), NOW + 1), expected, "{from:?} {state}");
+            assert_eq!(both.edit(&job, &reprocess(from), NOW + 1), expected, "{from:?} {state}");
             both.assert_same();
         }
-        assert_eq!(both.edit("nobody", reprocess(from), NOW), Err(Refusal::MissingJob));
+        assert_eq!(both.edit("nobody", &reprocess(from), NOW), Err(Refusal::MissingJob));
         both.assert_same();
     }
 }
@@ -53,7 +54,7 @@ fn counters_are_reset_where_that_is_asked_for() {
         both.end(&held, End::Retried { lifo: false }, NOW + 1);
         both.finish_next(2, JobState::Failed, NOW + 2);
         both.both(&[&["DEL", "bull:q:marker"]]);
-        both.edit(&job, Change::Reprocess { from: None, reset_made, reset_started }, NOW + 3).unwrap();
+        both.edit(&job, &Change::Reprocess { from: None, reset_made, reset_started }, NOW + 3).unwrap();
         both.assert_same();
         let record = both.stored(&job);
         assert_eq!(record.attempts_made, if reset_made { 0 } else { 2 });
@@ -73,11 +74,11 @@ fn its_parent_waits_for_it_again() {
             for flag in flags.into_iter().chain(["unflagged"]) {
                 both.wipe();
                 let children =
-                    vec![node("c", "q", &json!({flag: true}), vec![]), node("d", "q", &json!({"delay": 900}), vec![])];
-                both.tree(&node("p", parents_queue, &json!({}), children));
+                    vec![node("c", "q", &json!({flag: true}), &[]), node("d", "q", &json!({"delay": 900}), &[])];
+                both.tree(&node("p", parents_queue, &json!({}), &children));
                 let ended = both.hold(1, NOW);
                 both.end(&ended, if end == JobState::Failed { End::Failed } else { End::Completed }, NOW + 1);
-                both.edit("c", reprocess(None), NOW + 2).unwrap();
+                both.edit("c", &reprocess(None), NOW + 2).unwrap();
                 let found = both.pair.differences();
                 assert!(found.is_empty(), "{parents_queue} {end} {flag}: {found}");
             }
@@ -92,10 +93,10 @@ fn a_parent_that_is_gone_or_knows_it_no_more_is_let_be() {
         [&["DEL", "bull:q:p"], &["HDEL", "bull:q:p:processed", "bull:q:c"], &["ZREM", "bull:q:waiting-children", "p"]];
     for ground in grounds {
         both.wipe();
-        both.tree(&node("p", "q", &json!({}), vec![node("c", "q", &json!({}), vec![])]));
+        both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
         assert_eq!(both.finish_next(1, JobState::Completed, NOW), "c");
         both.both(&[ground]);
-        both.edit("c", reprocess(None), NOW + 2).unwrap();
+        both.edit("c", &reprocess(None), NOW + 2).unwrap();
         both.assert_same();
     }
 }
@@ -118,7 +119,7 @@ fn strange_records_are_made_ready_too() {
 #[test]
 fn a_damaged_parent_is_an_error_before_anything_is_done() {
     let both = Both::ours_alone();
-    both.tree(&node("p", "q", &json!({}), vec![node("c", "q", &json!({}), vec![])]));
+    both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
     both.finish_next(1, JobState::Completed, NOW);
     both.both(&[&["SET", "bull:q:p:unsuccessful", "text"]]);
     let before = interop::keyspace::dump(&both.pair.ours());

@@ -182,7 +182,7 @@ impl Walk<'_> {
                 let _ = both.by_node(step);
             }
             Move::Edit(job, change) => {
-                let _ = both.edit(job, change.clone(), now);
+                let _ = both.edit(job, change, now);
             }
             Move::Set(setting) => both.set(*setting),
             Move::Family(parent, children) => self.family(parent, children),
@@ -255,10 +255,10 @@ impl Walk<'_> {
         let settles = outcomes.iter().map(|(held, end)| held.ours(*end)).collect();
         let ours = self.both.ours(settles, takes, first, self.now);
         assert_eq!(ours.verdicts, verdicts, "{outcomes:?}");
-        let taken = held(&ours, first);
-        assert_eq!(taken.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
+        let started = held(&ours, first);
+        assert_eq!(started.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
         self.tokens += takes as u64;
-        self.held.extend(taken);
+        self.held.extend(started);
         // Those that have no child to wait for run on.
         let resumed = outcomes.into_iter().zip(&verdicts);
         self.held.extend(resumed.filter(|(_, v)| **v == Verdict::Resume).map(|((held, _), _)| held));
