@@ -116,7 +116,8 @@ async fn the_loss_of_a_lock_is_told_and_nothing_is_written() {
     let f = Fixture::start();
     let manual = by_hand(&f).lock_duration(Duration::from_millis(800)).start().unwrap();
     let id = f.queue.add("x", &()).await.unwrap();
-    let taken = take(&manual).await;
+    // Also of a job that goes on after it could have waited.
+    let taken = take(&manual).await.wait_for_children().await.unwrap().unwrap();
     f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
     let reason = tokio::time::timeout(wait::DEADLINE, taken.job().cancelled()).await.unwrap();
     assert_eq!(reason, CancelReason::LockLost(LossReason::Taken));

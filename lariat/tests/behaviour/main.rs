@@ -12,6 +12,7 @@ mod faults;
 mod finished;
 mod fixture;
 mod health;
+mod lane;
 mod locks;
 mod queue;
 mod recover;
