@@ -113,5 +113,6 @@ pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;
 pub use worker::{
-    ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, Worker, WorkerBuilder, WorkerEvent, WorkerEvents,
+    ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,
+    WorkerEvents,
 };

@@ -17,7 +17,8 @@ use super::event::{Announcer, WorkerEvent};
 use super::handler::{Limits, SharedHandler};
 use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
-use super::{Shared, Wish, tell};
+use super::{Shared, StopReason, Wish, tell};
+use crate::error::{ErrorKind, chain};
 use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
@@ -59,7 +60,7 @@ pub(super) struct Summary {
     pub handed_back: usize,
     pub still_running: usize,
     pub unsettled: usize,
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -115,9 +116,9 @@ impl Engine {
 
     /// Works until it is closed, or has to stop.
     pub(super) async fn run(mut self) -> Summary {
-        if let Err(why) = self.parts.calls.preflight().await {
+        if let Err(error) = self.parts.calls.preflight().await {
             // Nothing was asked for yet, so there is nothing to hand in, and no marker to give back.
-            self.summary.why = Some(why);
+            self.summary.why = Some(StopReason { kind: error.kind(), message: chain(&error) });
             return self.summary;
         }
         let shared = Arc::clone(&self.parts.shared);
@@ -239,8 +240,8 @@ impl Engine {
         self.alarmed();
     }
 
-    fn stop_because(&mut self, why: String) {
-        self.summary.why.get_or_insert(why);
+    fn stop_because(&mut self, kind: ErrorKind, message: String) {
+        self.summary.why.get_or_insert(StopReason { kind, message });
         self.close(Instant::now() + self.parts.lock_duration);
     }
 

@@ -12,6 +12,27 @@ use serde_json::json;
 use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
 
 #[tokio::test]
+async fn a_float_is_read_back_exactly() {
+    let f = Fixture::start();
+    // A reader that is content with nearly right is one off in the last place of some of these.
+    let floats: Vec<f64> =
+        vec![31.245_270_191_439_438, 121.487_919_511_619_45, 5e-324, 0.1 + 0.2, 1.797_693_134_862_315_7e308]
+            .into_iter()
+            .chain(
+                (1..500u64)
+                    .map(|n| f64::from_bits(0x3ff0_0000_0000_0000 | (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12))),
+            )
+            .collect();
+    let id = f.queue.add("floats", &floats).await.unwrap();
+    let worker = f.worker().start(async |job: Job| Ok::<_, JobError>(job.data::<Vec<f64>>()?)).unwrap();
+    let job = f.until(&id, JobState::Completed).await;
+    let returned: Vec<f64> = serde_json::from_str(job.record.return_value.unwrap().get()).unwrap();
+    let bits = |floats: &[f64]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&returned), bits(&floats));
+    worker.close(SECOND).await;
+}
+
+#[tokio::test]
 async fn a_result_is_stored() {
     let f = Fixture::start();
     let id = f.queue.add("double", &21).await.unwrap();

@@ -8,6 +8,7 @@ use lariat_lock::TrackError;
 use tracing::Instrument as _;
 
 use super::{Engine, Finished};
+use crate::error::ErrorKind;
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{Failure, Settle, Taken, Transition};
 use crate::telemetry;
@@ -29,7 +30,7 @@ impl Engine {
             Ok(guard) => Hold::Renewed(guard),
             Err(error) => {
                 if !matches!(error, TrackError::Expired) {
-                    self.stop_because(format!("locks cannot be renewed: {error}"));
+                    self.stop_because(ErrorKind::Closed, format!("locks cannot be renewed: {error}"));
                 }
                 return self.slots.ended(run, Some(Settle { id, token, to: Transition::PutBack }));
             }
@@ -67,7 +68,7 @@ impl Engine {
                 record.id.as_str()
             );
             tell::stops(&self.parts.queue, &why);
-            self.stop_because(why);
+            self.stop_because(ErrorKind::Unsupported, why);
             return Some(Transition::PutBack);
         }
         if self.slots.phase() == Phase::Closing {

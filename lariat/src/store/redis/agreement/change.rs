@@ -122,3 +122,23 @@ fn progress_of_every_kind() {
         both.assert_same();
     }
 }
+
+#[test]
+fn a_log_is_trimmed_to_the_newest() {
+    let both = Both::start();
+    for keep in [0, 1, 2, 3, 9] {
+        both.wipe();
+        both.add("n", &json!(1), &json!({}), NOW);
+        both.edit("1", &Change::TrimLog { keep }, NOW).unwrap();
+        both.assert_same();
+        for row in ["a", "b", "c"] {
+            both.edit("1", &log(&[row], None), NOW).unwrap();
+        }
+        both.edit("1", &Change::TrimLog { keep }, NOW).unwrap();
+        let found = both.pair.differences();
+        assert!(found.is_empty(), "{keep}: {found}");
+        assert_eq!(change(&both, None, Change::TrimLog { keep }), Ok(keep.min(3)));
+    }
+    // BullMQ does not look whether there is such a job.
+    assert_eq!(both.our_edit("nobody", Change::TrimLog { keep: 1 }, NOW), Err(Refusal::MissingJob));
+}

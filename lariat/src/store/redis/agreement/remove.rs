@@ -192,6 +192,28 @@ fn all_below_it_go_too() {
     }
 }
 
+/// It is told to the parent that goes, not to the one that the child says it has.
+#[test]
+fn a_child_of_two_parents() {
+    let both = Both::without_markers();
+    for ended in [true, false] {
+        both.wipe();
+        both.tree(&node("p", "q", &json!({}), &[node("c", "q", &json!({}), &[])]));
+        both.tree(&node("other", "q", &json!({}), &[node("d", "q", &json!({"delay": 900}), &[])]));
+        if ended {
+            both.finish_next(1, JobState::Completed, NOW);
+        }
+        both.both(&[
+            &["HSET", "bull:q:c", "parentKey", "bull:q:other"],
+            &["SREM", "bull:q:other:dependencies", "bull:q:d"],
+            &["SADD", "bull:q:other:dependencies", "bull:q:c"],
+        ]);
+        assert_eq!(remove(&both, "p"), Ok(()));
+        let found = both.pair.differences();
+        assert!(found.is_empty(), "{ended}: {found}");
+    }
+}
+
 #[test]
 fn held_below_is_held() {
     let both = Both::without_markers();
@@ -239,4 +261,50 @@ fn a_schedulers_job_below_goes_too() {
     let counts = both.runtime.block_on(both.queue.overview()).unwrap().counts;
     assert_eq!((counts.completed, counts.waiting), (0, 0));
     assert!(both.runtime.block_on(both.queue.job(&id("repeat:tick:5"))).unwrap().is_none());
+}
+
+/// How else would one get rid of it?
+#[test]
+fn whatever_is_damaged_goes_or_is_passed_over() {
+    let both = Both::ours_alone();
+    let damages: [&[&str]; 12] = [
+        &["SET", "bull:q:c", "text"],
+        &["SET", "bull:q:c:dependencies", "text"],
+        &["SET", "bull:q:c:processed", "text"],
+        &["SET", "bull:q:c:unsuccessful", "text"],
+        &["SET", "bull:other:p:dependencies", "text"],
+        &["SET", "bull:other:wait", "text"],
+        &["SET", "bull:other:waiting-children", "text"],
+        &["SET", "bull:q:completed", "text"],
+        &["SET", "bull:q:paused", "text"],
+        &["SET", "bull:q:events", "text"],
+        &["SET", "bull:q:repeat", "text"],
+        &["SADD", "bull:q:de:d", "text"],
+    ];
+    for damage in damages {
+        both.wipe();
+        both.tree(&node("p", "other", &json!({}), &[node("c", "q", &json!({}), &[])]));
+        both.both(&[&["HSET", "bull:q:c", "deid", "d", "rjk", "s"], &["DEL", damage[1]], damage]);
+        assert_eq!(both.our_edit("c", WITH, NOW), Ok(()), "{damage:?}");
+        let left = interop::keyspace::dump(&both.pair.ours());
+        let left: Vec<&String> = left.keys().filter(|key| key.starts_with("bull:q:c")).collect();
+        assert!(left.iter().all(|key| **key == "bull:q:completed"), "{damage:?}: {left:?}");
+        assert_eq!(both.runtime.block_on(both.queue.priorities(&[1])).unwrap(), [0]);
+    }
+}
+
+/// From above: the damage is in another queue.
+#[test]
+fn a_damaged_queue_below_keeps_nobody() {
+    let both = Both::ours_alone();
+    for key in ["bull:q:meta", "bull:q:events", "bull:q:wait", "bull:q:c"] {
+        both.wipe();
+        both.tree(&node("p", "other", &json!({}), &[node("c", "q", &json!({}), &[])]));
+        both.both(&[&["DEL", key], &["SET", key, "text"]]);
+        let other = open(&both.pair.ours(), "other");
+        let change = crate::store::change::ChangeJob { id: id("p"), now: at(NOW), holder: None, change: WITH };
+        both.runtime.block_on(other.change(&change)).unwrap();
+        let left = interop::keyspace::dump(&both.pair.ours());
+        assert!(!left.contains_key("bull:other:p") && !left.contains_key("bull:q:c"), "{key}: {left:?}");
+    }
 }

@@ -6,7 +6,7 @@
 ---      `reprocess`: 5 set it must be in, or empty, 6 `1` to reset `atm`, 7 `1` to reset `ats`
 ---      `remove`: 5 `1` for its children too
 --- Reply: 0; below 0 BullMQ's refusal
---- Errors: a key of another type: nothing was changed, save that a removal may have ended half-way
+--- Errors: a key of another type: nothing was changed; `remove` passes over such keys
 --- Writes: wait paused prioritized pc delayed completed failed marker events meta, the job; its parent wherever it is;
 ---      `remove`: any state, de:* dn:*, and all that belongs to the job and the jobs below it wherever they are
 --- Events: waiting delayed removed

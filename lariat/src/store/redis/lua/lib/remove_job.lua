@@ -2,7 +2,8 @@
 --- @include queue
 --- @include take_out
 --- @include held_below
--- Deletes a job wherever it is, and with `deep` the jobs below it, which may be in other queues.
+-- Deletes a job wherever it is, and with `deep` the jobs below it, which may be in other queues. It is also how damaged
+-- jobs are got rid of, so damage met on the way is passed over.
 local gone = {}
 
 local function queue_and_id(key)
@@ -10,6 +11,12 @@ local function queue_and_id(key)
     return base, string.sub(key, #base + 1)
   end
   return split_key(key)
+end
+
+-- A field of a record, or nil.
+local function field_of(job, field)
+  local value = try('HGET', job, field)
+  return type(value) == 'string' and value or nil
 end
 
 local remove_below
@@ -20,17 +27,17 @@ local function remove_from(q, id, parent, deep)
     return false
   end
   gone[job] = true
-  local record = call('HMGET', job, 'parentKey', 'deid')
-  parent = parent or record[1] and call('EXISTS', record[1]) == 1 and record[1]
+  local own_parent, did = field_of(job, 'parentKey'), field_of(job, 'deid')
+  parent = parent or own_parent and call('EXISTS', own_parent) == 1 and own_parent
   if parent then
-    unlink(job, parent)
+    pcall(unlink, job, parent)
   end
   if deep then
     remove_below(job)
   end
-  local state, owned = take_out(q, id), record[2] and q .. 'de:' .. record[2]
-  if owned and call('GET', owned) == id then
-    call('DEL', owned, q .. 'dn:' .. record[2])
+  local state = take_out(q, id)
+  if did and try('GET', q .. 'de:' .. did) == id then
+    call('DEL', q .. 'de:' .. did, q .. 'dn:' .. did)
   end
   local deleted = call('DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed',
     job .. ':unsuccessful') > 0
@@ -41,8 +48,8 @@ local function remove_from(q, id, parent, deep)
 end
 
 remove_below = function(job)
-  local children = { call('HKEYS', job .. ':processed'), call('HKEYS', job .. ':failed'),
-    call('ZRANGE', job .. ':unsuccessful', '0', '-1'), call('SMEMBERS', job .. ':dependencies') }
+  local children = { members_of('HKEYS', job .. ':processed'), members_of('HKEYS', job .. ':failed'),
+    members_of('ZRANGE', job .. ':unsuccessful', '0', '-1'), members_of('SMEMBERS', job .. ':dependencies') }
   for _, keys in ipairs(children) do
     for _, key in ipairs(keys) do
       local q, id = queue_and_id(key)
@@ -55,9 +62,9 @@ end
 
 local function remove_job(id, deep)
   local job = base .. id
-  local scheduler = call('HGET', job, 'rjk')
-  local next_run = scheduler and call('ZSCORE', base .. 'repeat', scheduler)
-  if next_run and id == 'repeat:' .. scheduler .. ':' .. next_run then
+  local scheduler = field_of(job, 'rjk')
+  local next_run = scheduler and try('ZSCORE', base .. 'repeat', scheduler)
+  if type(next_run) == 'string' and id == 'repeat:' .. scheduler .. ':' .. next_run then
     return -8
   elseif is_held(job, deep, {}) then
     return -6
