@@ -10,7 +10,7 @@ use lariat::{Health, HealthProblem, JobError, JobState, Store, Worker};
 
 use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
 
-const LOCK: Duration = Duration::from_millis(800);
+const LOCK: Duration = Duration::from_secs(4);
 
 fn no_answer(health: &Health) -> bool {
     matches!(health.problems[..], [HealthProblem::NoAnswer { .. }])
@@ -26,7 +26,7 @@ async fn idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not()
     let id = f.queue.add("x", &()).await.unwrap();
     gate.started().await;
     // sleep: longer than it would take to be called silent, were an answer due
-    tokio::time::sleep(3 * LOCK).await;
+    tokio::time::sleep(LOCK + SECOND).await;
     let busy = worker.health();
     assert!(busy.is_healthy(), "{busy:?}");
     assert!(busy.oldest_renewal.unwrap() < LOCK, "its lock is renewed: {busy:?}");

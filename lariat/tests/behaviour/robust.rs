@@ -48,7 +48,7 @@ async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_
         }
     };
     let id = f.queue.add("x", &()).await.unwrap();
-    let short = |f: &Fixture| impatient(f).concurrency(2).lock_duration(SECOND).stalled_interval(SECOND / 10);
+    let short = |f: &Fixture| impatient(f).concurrency(2).lock_duration(3 * SECOND).stalled_interval(SECOND / 10);
     let blocked = short(&f).start(handler.clone()).unwrap();
     wait::until_async("it blocks", || async { runs.load(Ordering::Relaxed) == 1 }).await;
     let closed = blocked.close(Duration::ZERO).await;

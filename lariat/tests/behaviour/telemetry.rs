@@ -181,7 +181,7 @@ async fn no_payload_no_result_and_no_url_is_told() {
             _ => Ok("s3cret-result"),
         }
     };
-    let worker = lariat::Worker::builder(&store, QUEUE).lock_duration(SECOND).start(handler).unwrap();
+    let worker = lariat::Worker::builder(&store, QUEUE).start(handler).unwrap();
     let mut ids = Vec::new();
     for name in ["done", "fail", "retry", "panic"] {
         ids.push(queue.add(name, "s3cret-payload").attempts(2).await.unwrap());
