@@ -167,3 +167,41 @@ async fn cost_of_recover() {
         .max();
     println!("{found} found in {slices} slices, the longest script {longest:?} us");
 }
+
+/// One script each: what a job with many below it, a long legacy list or a large page holds the server for.
+#[tokio::test]
+#[ignore = "figures, not a test"]
+async fn cost_of_changes_and_pages() {
+    use crate::JobState;
+    use crate::store::change::{Change, ChangeJob, Setting};
+    use crate::store::view::Page;
+    let server = RedisServer::start();
+    let queue = open(&server.url(), "q");
+    let mut connection = server.connection();
+    let ground = "for i = 1, 10000 do local job = 'bull:q:' .. i
+          redis.call('HSET', job, 'name', 'n', 'data', '{}', 'parentKey', 'bull:q:top')
+          redis.call('ZADD', 'bull:q:completed', i, i)
+          redis.call('HSET', 'bull:q:top:processed', job, 'null') end
+        redis.call('HSET', 'bull:q:top', 'name', 'n') redis.call('ZADD', 'bull:q:completed', 0, 'top')
+        for i = 1, 100000 do redis.call('LPUSH', 'bull:q:paused', i) end redis.call('LPUSH', 'bull:q:wait', 'x')";
+    redis::cmd("EVAL").arg(ground).arg(0).exec(&mut connection).unwrap();
+    let before = meter(&server);
+    let page = Page { state: JobState::Completed, from: 0, count: 10_000, oldest_first: true };
+    assert_eq!(queue.page(&page).await.unwrap().jobs.len(), 10_000);
+    report("page, 1000 a call", 10_000, before, meter(&server), "job");
+    let before = meter(&server);
+    queue.configure(Setting::Resume).await.unwrap();
+    report("resume, 7000 a call", 100_000, before, meter(&server), "job");
+    let before = meter(&server);
+    let change = |change: Change| ChangeJob { id: super::agreement::id("7"), now: at(NOW), holder: None, change };
+    for n in 0..10_000 {
+        queue.change(&change(Change::Progress(raw(&json!(n))))).await.unwrap();
+    }
+    report("progress", 10_000, before, meter(&server), "job");
+    let before = meter(&server);
+    let id = super::agreement::id("top");
+    let remove = ChangeJob { id, ..change(Change::Remove { children: true }) };
+    queue.change(&remove).await.unwrap();
+    assert_eq!(queue.overview().await.unwrap().counts.completed, 0);
+    report("remove, with 10,000 below", 10_000, before, meter(&server), "job");
+}
