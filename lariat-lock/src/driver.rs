@@ -47,6 +47,8 @@ struct State {
     unwatched: bool,
     /// Whether anything was tracked since the driver last looked.
     fresh: bool,
+    /// Whether anything was tracked since the watchdog last looked.
+    unseen: bool,
     panics: u32,
     metrics: LockMetrics,
 }
@@ -102,6 +104,7 @@ impl Core {
             overdue: None,
             unwatched: false,
             fresh: false,
+            unseen: false,
             panics: 0,
             metrics: LockMetrics::default(),
         };
@@ -163,7 +166,7 @@ impl Core {
                 return Err(TrackError::Broken);
             }
             let key = state.table.track(claim, since, now, holder)?;
-            state.fresh = true;
+            (state.fresh, state.unseen) = (true, true);
             let first = state.table.wakeup_of(key);
             let early = state.planned.is_none_or(|planned| first.is_some_and(|first| first < planned));
             if early {
@@ -428,7 +431,11 @@ pub(crate) async fn watch(core: Arc<Core>) {
             let now = Instant::now();
             let losses = state.table.expire(now - WATCH_GRACE, MAX_CLAIMS);
             state.count(&losses);
-            let pause = state.table.next_expiry().map(|end| ((end + WATCH_GRACE) - now).min(LONGEST_SLEEP));
+            let pause = state.table.next_expiry().map(|end| (end + WATCH_GRACE) - now);
+            // Where short jobs follow each other, each would wake it and be over by then. So it dozes once more before it
+            // sleeps until it is woken; what is tracked meanwhile is trusted for longer than that.
+            let doze = std::mem::take(&mut state.unseen).then(|| core.terms.trust_window() / 2);
+            let pause = pause.or(doze).map(|pause| pause.min(LONGEST_SLEEP));
             state.unwatched = pause.is_none();
             (losses, pause, state.stage == Stage::Ended)
         });
@@ -467,6 +474,26 @@ mod tests {
         assert_eq!(track(), Err(TrackError::Broken), "it has been seen to be late for long");
         core.with(|state| state.planned = Some(long_ago() - LATE));
         assert_eq!(track(), Ok(()), "it ran in between");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_claims_that_follow_each_other_do_not_wake_the_watchdog_each_time() {
+        let core = undriven();
+        tokio::spawn(watch(Arc::clone(&core)));
+        let asleep = || core.with(|state| state.unwatched);
+        while !asleep() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..3 {
+            let (_, key) = core.track(Claim::new("a", "t"), Instant::now()).unwrap();
+            core.untrack(key);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert!(!asleep(), "it dozes, and need not be woken by the next");
+        }
+        tokio::time::sleep(2 * LONGEST_SLEEP).await;
+        assert!(asleep(), "nothing came: it sleeps until it is woken");
     }
 
     #[tokio::test]
