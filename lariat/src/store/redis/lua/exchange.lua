@@ -66,10 +66,14 @@ end
 if not last_to_leave then
   call('DEL', lane)
 end
-write_let_go()
 if many then
+  write_active()
   write_final('completed')
   write_final('failed')
+end
+if let_go_ids[1] then
+  call('DEL', unpack(let_go_keys))
+  try('SREM', base .. 'stalled', unpack(let_go_ids))
 end
 local points = tonumber(ARGV[10])
 if points and points > 0 then

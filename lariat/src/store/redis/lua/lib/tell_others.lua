@@ -4,8 +4,8 @@
 -- What a job's end means to others: its deduplication id is free, its parent is told. They may read what this call has
 -- only noted so far, so that is written first. Returns whether the event stream has been trimmed.
 local function tell_others(job, id, parent, did, completed, value, trimmed)
-  write_let_go()
   if many then
+    write_active()
     write_final('completed')
     write_final('failed')
   end
