@@ -3,7 +3,7 @@
 mod start;
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -125,13 +125,13 @@ impl Engine {
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
         loop {
-            if std::mem::take(&mut self.just_started) > 1 {
-                // Handlers that end at once then ride in one exchange rather than each in its own. For a single one it
-                // is not worth it: a yield wakes another thread of the runtime.
-                step_aside().await;
-                self.take_in_finished();
+            // Handlers that end at once ride in one exchange rather than each in its own, if they are let run first. Not
+            // where slots are free: there is more to ask for. A yield stays with its thread for as long as a handler
+            // blocks that; so whatever else happens goes on, which another thread then does.
+            let lets_run = std::mem::take(&mut self.just_started) > 1 && self.slots.is_full();
+            if !lets_run {
+                self.issue();
             }
-            self.issue();
             if self.slots.is_over() || self.gives_up().is_some_and(|at| at <= Instant::now()) {
                 break;
             }
@@ -155,6 +155,7 @@ impl Engine {
                     self.wish(&wish);
                 }
                 () = sleep_until(alarm) => self.alarmed(),
+                () = tokio::task::yield_now(), if lets_run => self.take_in_finished(),
             }
         }
         self.summary.unsettled = self.slots.unsettled();
@@ -334,20 +335,6 @@ impl Engine {
             Transition::PutBack => WorkerEvent::PutBack { id },
         });
     }
-}
-
-/// Lets other tasks run first, once. Tokio's own yield keeps the task with its thread, where it would stay for as long
-/// as a handler blocks that thread; a task that wakes itself is queued, and taken over by another thread.
-async fn step_aside() {
-    let mut stepped = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The pending future's result; never, where there is none.

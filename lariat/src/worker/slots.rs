@@ -124,6 +124,11 @@ impl Slots {
         self.concurrency = concurrency;
     }
 
+    /// Every slot is taken by a running job: nothing is to be handed in, or could be taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.done.is_empty() && self.running.len() >= self.concurrency
+    }
+
     /// A job was taken; it occupies a slot until it has ended.
     pub(super) fn started(&mut self, run: RunId) {
         self.running.insert(run);
