@@ -34,7 +34,8 @@ pub(super) async fn recover(
     let [phase, passed, ids] = reply::parts(&value)? else { return Err(bad_reply("a slice of another shape")) };
     let ids = reply::parts(ids)?.iter().map(|id| JobId::existing(reply::text(id)?)).collect::<Result<_, Error>>()?;
     let phase = reply::text(phase)?;
-    let more =
-        (!phase.is_empty()).then(|| Ok(RecoverCursor(format!("{phase} {}", reply::count(passed)?)))).transpose()?;
+    let more = (!phase.is_empty())
+        .then(|| Ok::<_, Error>(RecoverCursor(format!("{phase} {}", reply::count(passed)?))))
+        .transpose()?;
     Ok(Recovered { ids, more })
 }
