@@ -5,11 +5,19 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{CancelReason, Job, JobError, JobState, NewJob, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
+use crate::fixture::{Fixture, Gate, SECOND, on_both_stores};
 
-#[tokio::test]
-async fn running_jobs_finish_within_the_grace() {
-    let f = Fixture::start();
+on_both_stores! {
+    running_jobs_finish_within_the_grace,
+    what_does_not_finish_goes_back_to_the_front_unspent_and_in_order,
+    a_handler_that_returns_after_the_signal_is_believed,
+    the_shortest_grace_counts,
+    for_ever_is_a_grace_and_a_patience_like_any_other,
+    events_end_with_the_worker_and_not_with_its_handle,
+    dropping_a_worker_hands_its_jobs_back_too,
+}
+
+async fn running_jobs_finish_within_the_grace(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let waiting = f.queue.add("y", &()).await.unwrap();
@@ -21,9 +29,7 @@ async fn running_jobs_finish_within_the_grace() {
     assert_eq!(f.state(&waiting).await, Some(JobState::Waiting), "nothing new was taken");
 }
 
-#[tokio::test]
-async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
-    let f = Fixture::start();
+async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order(f: Fixture) {
     let gate = Gate::new();
     let ids = f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
     let worker = f.worker().concurrency(3).cancel_grace(Duration::from_millis(30)).start(gate.handler()).unwrap();
@@ -36,7 +42,7 @@ async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
     for id in &ids[..3] {
         let record = f.job(id).await.record;
         assert_eq!((record.attempts_made, record.stalled_counter), (0, 0));
-        assert_eq!(f.redis::<u32>(&format!("EXISTS bull:{QUEUE}:{id}:lock")), 0);
+        assert_eq!(f.lock_of(id.as_str()), None);
     }
     let next = Gate::new();
     next.open();
@@ -46,9 +52,7 @@ async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
     }
 }
 
-#[tokio::test]
-async fn a_handler_that_returns_after_the_signal_is_believed() {
-    let f = Fixture::start();
+async fn a_handler_that_returns_after_the_signal_is_believed(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let handler = async |job: Job| {
         assert_eq!(job.cancelled().await, CancelReason::Closing);
@@ -60,9 +64,7 @@ async fn a_handler_that_returns_after_the_signal_is_believed() {
     assert_eq!(f.job(&id).await.record.return_value.unwrap().get(), "\"just in time\"");
 }
 
-#[tokio::test]
-async fn the_shortest_grace_counts() {
-    let f = Fixture::start();
+async fn the_shortest_grace_counts(f: Fixture) {
     let gate = Gate::new();
     f.queue.add("x", &()).await.unwrap();
     let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
@@ -73,18 +75,17 @@ async fn the_shortest_grace_counts() {
 
 #[tokio::test]
 async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
-    let mut f = Fixture::start();
+    let mut f = Fixture::redis();
     let worker = f.worker().lock_duration(3600 * SECOND).start(async |_| Ok::<_, JobError>(())).unwrap();
-    wait::until_async("the worker waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
-    f.server.kill();
+    wait::until_async("the worker waits", || async { f.redis_says::<String>("CLIENT LIST").contains("cmd=bzpopmin") })
+        .await;
+    f.server_mut().kill();
     // It would go on for a lock's duration, had it a result to hand in.
     let closed = tokio::time::timeout(wait::DEADLINE, worker.close(Duration::ZERO)).await.unwrap();
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
 }
 
-#[tokio::test]
-async fn for_ever_is_a_grace_and_a_patience_like_any_other() {
-    let f = Fixture::start();
+async fn for_ever_is_a_grace_and_a_patience_like_any_other(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.clone().with_patience(Duration::MAX).add("x", &()).await.unwrap();
     let refused = f.worker().cancel_grace(Duration::MAX).start(gate.handler()).unwrap_err();
@@ -96,9 +97,7 @@ async fn for_ever_is_a_grace_and_a_patience_like_any_other() {
     assert_eq!(f.state(&id).await, Some(JobState::Completed));
 }
 
-#[tokio::test]
-async fn events_end_with_the_worker_and_not_with_its_handle() {
-    let f = Fixture::start();
+async fn events_end_with_the_worker_and_not_with_its_handle(f: Fixture) {
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     let mut events = worker.events();
     worker.close(SECOND).await;
@@ -107,9 +106,7 @@ async fn events_end_with_the_worker_and_not_with_its_handle() {
     assert!(worker.events().next().await.is_none(), "also for those who come too late");
 }
 
-#[tokio::test]
-async fn dropping_a_worker_hands_its_jobs_back_too() {
-    let f = Fixture::start();
+async fn dropping_a_worker_hands_its_jobs_back_too(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
@@ -120,18 +117,18 @@ async fn dropping_a_worker_hands_its_jobs_back_too() {
 
 #[tokio::test]
 async fn a_marker_popped_by_a_closing_worker_is_given_back() {
-    let f = Fixture::start();
+    let f = Fixture::redis();
     for _ in 0..20 {
         let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
-        let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
+        let waits = || async { f.redis_says::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
         wait::until_async("the worker waits", waits).await;
         // The marker goes to the waiting worker, which is closed before it can use it.
         let (id, closed) = tokio::join!(f.queue.add("x", &()), worker.close(SECOND));
         assert_eq!(closed.unsettled, 0);
         let id = id.unwrap();
         if f.state(&id).await == Some(JobState::Waiting) {
-            assert_eq!(f.redis::<u32>("EXISTS bull:mail:marker"), 1, "nobody would look");
+            assert_eq!(f.redis_says::<u32>("EXISTS bull:mail:marker"), 1, "nobody would look");
         }
-        f.redis::<()>("FLUSHDB");
+        f.redis_says::<()>("FLUSHDB");
     }
 }

@@ -1,4 +1,4 @@
-//! A server of the test's own with one queue on it, and ways to look at both.
+//! A store of the test's own with one queue on it, and ways to look at both.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,33 +9,158 @@ use lariat::{Job, JobId, JobState, Queue, Store, StoredJob, Worker, WorkerBuilde
 use redis::FromRedisValue;
 use tokio::sync::{mpsc, watch};
 
+use crate::file::TestFile;
+
 pub(crate) const QUEUE: &str = "mail";
 
-/// One server, one queue.
+/// Makes of each test, a function of a [`Fixture`], one for each store.
+macro_rules! on_both_stores {
+    ($($test:ident $(on $threads:tt threads)?,)*) => {
+        mod on_redis {
+            $(crate::fixture::one_test! { $test redis $($threads)? })*
+        }
+        mod on_sqlite {
+            $(crate::fixture::one_test! { $test sqlite $($threads)? })*
+        }
+    };
+}
+
+macro_rules! one_test {
+    ($test:ident $store:ident) => {
+        #[tokio::test]
+        async fn $test() {
+            super::$test(crate::fixture::Fixture::$store()).await;
+        }
+    };
+    ($test:ident $store:ident $threads:tt) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = $threads)]
+        async fn $test() {
+            super::$test(crate::fixture::Fixture::$store()).await;
+        }
+    };
+}
+
+pub(crate) use {on_both_stores, one_test};
+
+/// One store, one queue.
 pub(crate) struct Fixture {
-    pub server: RedisServer,
+    place: Place,
     pub store: Store,
     pub queue: Queue,
 }
 
+enum Place {
+    Redis(RedisServer),
+    Sqlite(TestFile),
+}
+
 impl Fixture {
-    pub(crate) fn start() -> Fixture {
+    pub(crate) fn redis() -> Fixture {
         let server = RedisServer::start();
         let store = Store::open(&server.url()).unwrap();
+        Fixture::new(Place::Redis(server), store)
+    }
+
+    pub(crate) fn sqlite() -> Fixture {
+        let file = TestFile::new();
+        let store = Store::open(&file.url()).unwrap();
+        Fixture::new(Place::Sqlite(file), store)
+    }
+
+    fn new(place: Place, store: Store) -> Fixture {
         let queue = Queue::new(&store, QUEUE).unwrap();
-        Fixture { server, store, queue }
+        Fixture { place, store, queue }
     }
 
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.store, QUEUE)
     }
 
+    pub(crate) fn server(&self) -> &RedisServer {
+        match &self.place {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+
+    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
+        match &mut self.place {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+
     /// One command on a connection of the test's own; the words are split at spaces.
-    pub(crate) fn redis<T: FromRedisValue>(&self, command: &str) -> T {
+    pub(crate) fn redis_says<T: FromRedisValue>(&self, command: &str) -> T {
         let mut words = command.split(' ');
         let mut cmd = redis::cmd(words.next().unwrap());
         cmd.arg(words.collect::<Vec<_>>());
-        cmd.query(&mut self.server.connection()).unwrap()
+        cmd.query(&mut self.server().connection()).unwrap()
+    }
+
+    /// The token that holds a job's lock.
+    pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
+        match &self.place {
+            Place::Redis(_) => self.redis_says(&format!("GET bull:mail:{id}:lock")),
+            Place::Sqlite(file) => file.lock_of(id),
+        }
+    }
+
+    /// Gives a job's lock to somebody, for a minute.
+    pub(crate) fn give_lock(&self, id: &str, token: &str) {
+        match &self.place {
+            Place::Redis(_) => self.redis_says::<()>(&format!("SET bull:mail:{id}:lock {token} PX 60000")),
+            Place::Sqlite(file) => file.give_lock(id, token),
+        }
+    }
+
+    /// Lets a job's lock be gone.
+    pub(crate) fn drop_lock(&self, id: &str) {
+        match &self.place {
+            Place::Redis(_) => self.redis_says::<()>(&format!("DEL bull:mail:{id}:lock")),
+            Place::Sqlite(file) => file.drop_lock(id),
+        }
+    }
+
+    /// Lets the last search for stalled jobs have seen a job active.
+    pub(crate) fn suspect(&self, id: &str) {
+        match &self.place {
+            Place::Redis(_) => self.redis_says::<()>(&format!("SADD bull:mail:stalled {id}")),
+            Place::Sqlite(file) => file.suspect(id),
+        }
+    }
+
+    pub(crate) fn is_suspect(&self, id: &str) -> bool {
+        match &self.place {
+            Place::Redis(_) => self.redis_says(&format!("SISMEMBER bull:mail:stalled {id}")),
+            Place::Sqlite(file) => file.is_suspect(id),
+        }
+    }
+
+    /// Makes the next waiting job active as if a worker had taken it and died.
+    pub(crate) fn abandon_next(&self) {
+        match &self.place {
+            Place::Redis(_) => {
+                self.redis_says::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
+                self.redis_says::<()>("DEL bull:mail:marker");
+            }
+            Place::Sqlite(file) => file.abandon_next(),
+        }
+    }
+
+    /// Lets the store answer nobody, until it is thawed.
+    pub(crate) fn freeze(&self) {
+        match &self.place {
+            Place::Redis(server) => server.freeze(),
+            Place::Sqlite(file) => file.freeze(),
+        }
+    }
+
+    pub(crate) fn thaw(&self) {
+        match &self.place {
+            Place::Redis(server) => server.thaw(),
+            Place::Sqlite(file) => file.thaw(),
+        }
     }
 
     pub(crate) async fn job(&self, id: &JobId) -> StoredJob {

@@ -6,32 +6,39 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{CancelReason, Job, JobError, JobState, LossReason, WorkerBuilder, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, event};
+use crate::fixture::{Fixture, Gate, event, on_both_stores};
+
+on_both_stores! {
+    a_long_job_keeps_its_lock,
+    a_stolen_lock_stops_the_handler_and_its_result_is_not_sent,
+    a_handler_that_ignores_the_loss_is_dropped,
+    trust_ends_without_an_answer_and_before_the_lock_does,
+    a_lock_manager_of_ones_own_keeps_locks_of_a_queue,
+    a_result_that_comes_after_the_loss_is_not_sent on 3 threads,
+    a_blocked_runtime_loses_no_lock on 2 threads,
+}
 
 fn short_lock(f: &Fixture) -> WorkerBuilder {
     f.worker().lock_duration(Duration::from_millis(800)).cancel_grace(Duration::from_millis(50))
 }
 
-#[tokio::test]
-async fn a_long_job_keeps_its_lock() {
-    let f = Fixture::start();
+async fn a_long_job_keeps_its_lock(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("long", &()).await.unwrap();
     let worker = short_lock(&f).start(gate.handler()).unwrap();
     gate.started().await;
     // Only renewals can have put off the lock's end so far.
-    let token: String = f.redis("GET bull:mail:1:lock");
+    let token = f.lock_of("1");
+    assert!(token.is_some());
     // sleep: three lock durations have to pass
     tokio::time::sleep(Duration::from_millis(2400)).await;
-    assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), token);
+    assert_eq!(f.lock_of("1"), token);
     assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
     gate.open();
     f.until(&id, JobState::Completed).await;
 }
 
-#[tokio::test]
-async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
-    let f = Fixture::start();
+async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent(f: Fixture) {
     let seen = Arc::new(Mutex::new(None));
     let told = Arc::clone(&seen);
     let handler = move |job: Job| {
@@ -47,7 +54,7 @@ async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
     let worker = short_lock(&f).start(handler).unwrap();
     let mut events = worker.events();
     f.until(&id, JobState::Active).await;
-    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    f.give_lock("1", "somebody-else");
     let reason = event(&mut events, |e| match e {
         WorkerEvent::LockLost { reason, .. } => Some(reason),
         _ => None,
@@ -64,12 +71,10 @@ async fn a_stolen_lock_stops_the_handler_and_its_result_is_not_sent() {
     let job = f.job(&id).await;
     assert_eq!(job.state, Some(JobState::Active), "it is somebody else's now");
     assert!(job.record.return_value.is_none() && job.record.progress.is_none());
-    assert_eq!(f.redis::<String>("GET bull:mail:1:lock"), "somebody-else");
+    assert_eq!(f.lock_of("1").as_deref(), Some("somebody-else"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_result_that_comes_after_the_loss_is_not_sent() {
-    let f = Fixture::start();
+async fn a_result_that_comes_after_the_loss_is_not_sent(f: Fixture) {
     let handler = async |_: Job| {
         // sleep: blocks past the loss, and returns in the same poll: nobody could have stopped it
         std::thread::sleep(Duration::from_millis(1500));
@@ -79,7 +84,7 @@ async fn a_result_that_comes_after_the_loss_is_not_sent() {
     let worker = short_lock(&f).concurrency(2).start(handler).unwrap();
     let mut events = worker.events();
     event(&mut events, |e| matches!(e, WorkerEvent::Active { .. }).then_some(())).await;
-    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    f.give_lock("1", "somebody-else");
     let told = event(&mut events, |e| match e {
         WorkerEvent::LockLost { reason, .. } => Some(Ok(reason)),
         WorkerEvent::ResultRefused { why, .. } => Some(Err(why)),
@@ -90,23 +95,19 @@ async fn a_result_that_comes_after_the_loss_is_not_sent() {
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
 }
 
-#[tokio::test]
-async fn a_handler_that_ignores_the_loss_is_dropped() {
-    let f = Fixture::start();
+async fn a_handler_that_ignores_the_loss_is_dropped(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = short_lock(&f).start(gate.handler()).unwrap();
     gate.started().await;
-    f.redis::<()>("DEL bull:mail:1:lock");
+    f.drop_lock("1");
     wait::until_async("the handler is gone", || async { worker.active().is_empty() }).await;
     gate.open();
     assert!(gate.ended.lock().unwrap().is_empty());
     assert_eq!(f.state(&id).await, Some(JobState::Active), "left for the search for stalled jobs");
 }
 
-#[tokio::test]
-async fn trust_ends_without_an_answer_and_before_the_lock_does() {
-    let f = Fixture::start();
+async fn trust_ends_without_an_answer_and_before_the_lock_does(f: Fixture) {
     let seen = Arc::new(Mutex::new(None));
     let told = Arc::clone(&seen);
     let handler = move |job: Job| {
@@ -122,19 +123,17 @@ async fn trust_ends_without_an_answer_and_before_the_lock_does() {
     f.until(&id, JobState::Active).await;
     // Or it would take the job again as soon as it has put it back.
     worker.quiet();
-    f.server.freeze();
+    f.freeze();
     wait::until_async("the handler was told", || async { seen.lock().unwrap().is_some() }).await;
     assert_eq!(*seen.lock().unwrap(), Some(CancelReason::LockLost(LossReason::Expired)));
-    f.server.thaw();
+    f.thaw();
     wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
     let record = f.job(&id).await.record;
     assert!(record.return_value.is_none() && record.finished_on.is_none(), "its result was not sent");
     assert_eq!(record.attempts_made, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blocked_runtime_loses_no_lock() {
-    let f = Fixture::start();
+async fn a_blocked_runtime_loses_no_lock(f: Fixture) {
     let handler = async |_: Job| {
         // sleep: blocks every thread that the runtime has for three lock durations
         std::thread::sleep(Duration::from_millis(2400));
@@ -157,21 +156,21 @@ async fn a_blocked_runtime_loses_no_lock() {
 }
 
 /// The manager alone, on locks that somebody else's worker loop has taken.
-#[tokio::test]
-async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue() {
-    let f = Fixture::start();
-    f.redis::<()>("SET bull:mail:7:lock my-token PX 1000");
-    f.redis::<()>("SADD bull:mail:stalled 7");
+async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue(f: Fixture) {
+    f.queue.add("x", &()).await.unwrap();
+    f.abandon_next();
+    f.give_lock("1", "my-token");
+    f.suspect("1");
     let locks = lariat_lock::LockManager::builder(f.store.locks("mail").unwrap())
         .lock_duration(Duration::from_secs(1))
         .start()
         .unwrap();
-    let guard = locks.track_job("7", "my-token", lariat_lock::Instant::now()).unwrap();
+    let guard = locks.track_job("1", "my-token", lariat_lock::Instant::now()).unwrap();
     // sleep: two lock durations have to pass
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(f.redis::<String>("GET bull:mail:7:lock"), "my-token");
-    assert_eq!(f.redis::<u32>("SISMEMBER bull:mail:stalled 7"), 0, "a renewed lock is no suspect");
-    f.redis::<()>("DEL bull:mail:7:lock");
+    assert_eq!(f.lock_of("1").as_deref(), Some("my-token"));
+    assert!(!f.is_suspect("1"), "a renewed lock is no suspect");
+    f.drop_lock("1");
     assert_eq!(guard.lost().await, LossReason::Missing);
     locks.stop(Duration::ZERO).await;
 }

@@ -1,6 +1,6 @@
 //! Renewal of locks.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,11 +65,11 @@ fn extend(tx: &mut Tx<'_>, key: &QueueKey, claims: &[Claim], lock_duration: Dura
         params![list, until, work.tx.boot],
         |row| row.get::<_, i64>(0),
     )?;
-    let extended: HashMap<i64, ()> = extended.into_iter().map(|row| (row, ())).collect();
+    let extended: HashSet<i64> = extended.into_iter().collect();
     rows.iter()
         .zip(claims)
         .map(|(row, claim)| match row {
-            Some(row) if extended.contains_key(row) => Ok(Verdict::Extended),
+            Some(row) if extended.contains(row) => Ok(Verdict::Extended),
             _ => not_extended(&work, claim),
         })
         .collect()

@@ -9,6 +9,8 @@ mod add;
 mod change;
 mod clock;
 mod configure;
+#[cfg(test)]
+mod cost;
 mod events;
 mod exchange;
 mod fault;
@@ -108,10 +110,10 @@ struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    fn look<'a, T: Send + 'static>(
-        &'a self,
+    fn look<T: Send + 'static>(
+        &self,
         look: impl Fn(&rusqlite::Connection, &QueueKey) -> Result<T, fault::Fault> + Send + 'static,
-    ) -> Answer<'a, T> {
+    ) -> Answer<'_, T> {
         let key = Arc::clone(&self.key);
         Box::pin(self.readers.read(move |file| look(file, &key)))
     }

@@ -1,6 +1,7 @@
 //! What a request works with: the connection within a transaction, and the rows of the queues that it touches.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
@@ -91,7 +92,7 @@ impl Memory {
         key: &QueueKey,
     ) -> rusqlite::Result<Option<(i64, QueueState)>> {
         let Some(queue) = self.find(connection, key)? else { return Ok(None) };
-        Ok(self.load(connection, queue)?.map(|slot| (queue, slot.state.clone())))
+        Ok(load(&mut self.queues, connection, queue)?.map(|slot| (queue, slot.state.clone())))
     }
 
     fn find(&mut self, connection: &Connection, key: &QueueKey) -> rusqlite::Result<Option<i64>> {
@@ -104,14 +105,19 @@ impl Memory {
         }
         Ok(found)
     }
+}
 
-    fn load(&mut self, connection: &Connection, queue: i64) -> rusqlite::Result<Option<&mut Slot>> {
-        if !self.queues.contains_key(&queue) {
-            let Some(state) = QueueState::read(connection, queue)? else { return Ok(None) };
-            self.queues.insert(queue, Slot { state, before: None, dirty: false });
+fn load<'a>(
+    queues: &'a mut HashMap<i64, Slot>,
+    connection: &Connection,
+    queue: i64,
+) -> rusqlite::Result<Option<&'a mut Slot>> {
+    Ok(match queues.entry(queue) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(place) => {
+            QueueState::read(connection, queue)?.map(|state| place.insert(Slot { state, before: None, dirty: false }))
         }
-        Ok(self.queues.get_mut(&queue))
-    }
+    })
 }
 
 /// Grows with every commit of somebody else's.
@@ -158,29 +164,20 @@ impl<'a> Tx<'a> {
 
     /// A queue's counters and settings.
     pub(super) fn state(&mut self, queue: i64) -> Result<&QueueState, Fault> {
-        match self.memory.load(self.connection, queue)? {
-            Some(slot) => Ok(&slot.state),
-            None => Err(Fault::Sql(rusqlite::Error::QueryReturnedNoRows)),
-        }
+        let slot = load(&mut self.memory.queues, self.connection, queue)?;
+        slot.map(|slot| &slot.state).ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
     }
 
     /// The same, to be changed; written with the batch.
     pub(super) fn edit(&mut self, queue: i64) -> Result<&mut QueueState, Fault> {
-        let Some(slot) = self.memory.load(self.connection, queue)? else {
-            return Err(Fault::Sql(rusqlite::Error::QueryReturnedNoRows));
-        };
-        let untouched = slot.before.is_none();
+        let Memory { queues, touched, .. } = &mut *self.memory;
+        let slot = load(queues, self.connection, queue)?.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))?;
         slot.dirty = true;
-        if untouched {
+        if slot.before.is_none() {
             slot.before = Some(slot.state.clone());
-            self.memory.touched.push(queue);
+            touched.push(queue);
         }
-        // Found a moment ago.
-        self.memory
-            .queues
-            .get_mut(&queue)
-            .map(|slot| &mut slot.state)
-            .ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))
+        Ok(&mut slot.state)
     }
 
     /// Runs one statement; returns how many rows it changed.
