@@ -86,8 +86,10 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
         Durability::Full => "PRAGMA synchronous = full;",
         Durability::Normal => "PRAGMA synchronous = normal;",
     })?;
+    // A large cache costs more than it brings: SQLite goes through all of its slots at most commits, and the pages that
+    // the next jobs need are few.
     connection.execute_batch(
-        "PRAGMA cache_size = -32768; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000;
+        "PRAGMA cache_size = -6144; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = off;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
