@@ -78,6 +78,12 @@ export class Driver {
     return job ?? new Job(await this.#hand(args), 'missing', {}, {}, args.id);
   }
 
+  /** The job read afresh by a queue; a missing one still reaches the script. */
+  async #fresh(args) {
+    const queue = await this.#queue(args);
+    return (await Job.fromId(queue, args.id)) ?? new Job(queue, 'missing', {}, {}, args.id);
+  }
+
   async #job(args) {
     const job = await Job.fromId(await this.#queue(args), args.id);
     if (!job) throw new Error(`no job ${args.id}`);
@@ -149,9 +155,11 @@ export class Driver {
     removeGlobalRateLimit: async a => (await this.#queue(a)).removeGlobalRateLimit(),
     rateLimit: async a => (await this.#queue(a)).rateLimit(a.ms),
 
-    // Anything else by its name in BullMQ: a method of Queue, of Job (read afresh), of the taken Job, of the scripts.
+    // Anything else by its name in BullMQ: a method of Queue, of Job (read afresh; `fresh` may be missing), of the taken Job, of
+    // the scripts.
     'queue': async a => (await this.#queue(a))[a.method](...(a.args ?? [])),
     'job': async a => (await this.#job(a))[a.method](...(a.args ?? [])),
+    'fresh': async a => (await this.#fresh(a))[a.method](...(a.args ?? [])),
     'taken': async a => (await this.#held(a))[a.method](...(a.args ?? [])),
     'backend': async a => (await this.#hand(a)).backend[a.method](...(a.args ?? [])),
 

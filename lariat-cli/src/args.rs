@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lariat::{Backoff, Keep};
+use lariat::{Backoff, Keep, MAX_PRIORITY};
 
 const EXAMPLES: &str = "\
 Example:
@@ -87,7 +87,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) delay: Option<Duration>,
     /// 1 (most urgent) to 2097151; 0: in order of arrival, before all others
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = priority, allow_hyphen_values = true)]
     pub(crate) priority: Option<u32>,
     /// How often it may be tried
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -231,6 +231,11 @@ pub(crate) struct StatsArgs {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "must be a duration such as 500ms, 5s, 2m or 1h30m".to_owned())
+}
+
+fn priority(text: &str) -> Result<u32, String> {
+    let priority = text.parse().ok().filter(|priority| *priority <= MAX_PRIORITY);
+    priority.ok_or_else(|| format!("must be 0 to {MAX_PRIORITY}"))
 }
 
 fn positive(text: &str) -> Result<Duration, String> {

@@ -21,7 +21,7 @@
 //! let store = Store::connect("redis://127.0.0.1").await?;
 //!
 //! let mail = Queue::new(&store, "mail")?;
-//! let id = mail.add("welcome", "ada@example.org")
+//! let id = mail.add("welcome", &"ada@example.org") // any reference to a Serialize value
 //!     .attempts(5)
 //!     .backoff(Backoff::exponential(Duration::from_secs(1)).jitter(0.2))
 //!     .await?;
@@ -59,7 +59,9 @@ mod id;
 mod job;
 mod queue;
 mod retry;
+mod router;
 mod store;
+pub mod telemetry;
 mod time;
 mod worker;
 
@@ -72,9 +74,13 @@ pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
-pub use queue::{Adding, JobEdit, NewJob, Queue, Reprocess};
+pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
+pub use retry::NextAttempt;
+pub use router::{Route, Router, TakesJob, TakesState};
 pub use store::Store;
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;
-pub use worker::{ActiveJob, Closed, Handler, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};
+pub use worker::{
+    ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, Worker, WorkerBuilder, WorkerEvent, WorkerEvents,
+};

@@ -3,6 +3,8 @@
 
 mod both;
 mod dead_workers;
+mod getters;
+mod listening;
 mod node_adds;
 mod we_add;
 

@@ -68,10 +68,11 @@ impl Gate {
         self.turn();
     }
 
-    /// Takes jobs again.
-    pub(crate) fn resume(&self) {
-        self.state().quiet = false;
+    /// Takes jobs again; false where nobody had asked for quiet (CONT also comes after a STOP, which says nothing).
+    pub(crate) fn resume(&self) -> bool {
+        let was_quiet = std::mem::take(&mut self.state().quiet);
         self.turn();
+        was_quiet
     }
 
     /// A command could not be spawned: takes no jobs for the time that is answered.
@@ -115,6 +116,15 @@ mod tests {
         }
         state.spawned();
         assert_eq!(state.trouble(now), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn going_on_is_told_from_never_having_stopped() {
+        let gate = Gate::default();
+        assert!(!gate.resume());
+        gate.quiet();
+        assert!(gate.resume());
+        assert!(!gate.resume());
     }
 
     #[test]

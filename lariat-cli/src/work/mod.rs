@@ -81,7 +81,7 @@ fn check(args: &WorkArgs) -> Result<(), Failure> {
     if !can_be_run(program) {
         let shown = program.to_string_lossy();
         return Err(Failure::usage(format!(
-            "CMD {shown:?} must be a program that can be run: there is none of that name"
+            "CMD {shown:?} must be a program that can be run: no executable file of that name is found"
         )));
     }
     let longest = args.lock_duration.saturating_sub(margin(args.lock_duration));

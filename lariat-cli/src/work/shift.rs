@@ -92,6 +92,7 @@ impl Shift {
         }
         // A worker that may not work ends by itself; the first look knows whether that is a matter of the password.
         if self.failure.is_none()
+            && reached.is_some()
             && ended.iter().any(|closed| closed.why.is_some())
             && let Ok(Err(failure)) = tokio::time::timeout(LAST_LOOK, if_some(&mut reached)).await
         {
@@ -124,8 +125,9 @@ impl Shift {
                 self.gate.quiet();
             }
             Request::Resume => {
-                tracing::info!(target: "work", "going on");
-                self.gate.resume();
+                if self.gate.resume() {
+                    tracing::info!(target: "work", "going on");
+                }
             }
             Request::Status => self.crew.status(),
         }

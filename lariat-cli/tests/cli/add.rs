@@ -82,7 +82,7 @@ fn bad_input_is_named_with_its_rule_and_nothing_is_sent() {
         (&["add", "q", "n", "{oops"], &["JSON", "{oops", "valid JSON"]),
         (&["add", "q", "n", "--id", "17"], &["job id", "17", "whole number"]),
         (&["add", "q", "n", "--priority", "2097152"], &["priority", "2097152", "0 to 2097151"]),
-        (&["add", "q", "n", "--priority", "-1"], &["--priority", "-1"]),
+        (&["add", "q", "n", "--priority", "-1"], &["--priority", "-1", "0 to 2097151"]),
         (&["add", "q", "n", "--delay", "20000days"], &["delay", "September 2039"]),
         (&["add", "q", "n", "--delay", "5"], &["--delay", "'5'", "500ms"]),
         (&["add", "q", "n", "--delay", "-5s"], &["--delay", "-5s"]),

@@ -131,7 +131,8 @@ impl Job {
         self.inner.held.lock_left()
     }
 
-    /// How long the job's backoff would wait before the next attempt, were this one to fail. None without a backoff.
+    /// How long the job's backoff would wait before the next attempt, were this one to fail. None without a backoff,
+    /// and where a strategy of the worker's own decides.
     pub fn next_backoff(&self) -> Option<Duration> {
         let backoff = self.inner.record.options.backoff.as_ref()?;
         retry::delay(backoff, self.attempt(), fastrand::f64()).ok()

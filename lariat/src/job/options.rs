@@ -64,7 +64,8 @@ pub enum BackoffKind {
     Fixed,
     /// Doubled each time: d, 2d, 4d, …
     Exponential,
-    /// A strategy that only the producer's fleet knows, by name.
+    /// A strategy that the workers know by this name
+    /// ([`WorkerBuilder::backoff_strategy`](crate::WorkerBuilder::backoff_strategy)).
     Custom(String),
 }
 
@@ -79,7 +80,18 @@ impl Backoff {
         Backoff { kind: BackoffKind::Exponential, delay, jitter: 0.0 }
     }
 
-    /// Leaves this part of the wait to chance (0 to 1).
+    /// A wait that the workers' [backoff strategy](crate::WorkerBuilder::backoff_strategy) computes; `delay` is what it
+    /// makes of it. `fixed` and `exponential` name the built-in ones.
+    pub fn custom(strategy: impl Into<String>, delay: Duration) -> Backoff {
+        let kind = match strategy.into() {
+            name if name == "fixed" => BackoffKind::Fixed,
+            name if name == "exponential" => BackoffKind::Exponential,
+            name => BackoffKind::Custom(name),
+        };
+        Backoff { kind, delay, jitter: 0.0 }
+    }
+
+    /// Leaves this part of the wait to chance (0 to 1). A strategy of your own is left alone.
     #[must_use]
     pub fn jitter(mut self, jitter: f64) -> Backoff {
         self.jitter = jitter;

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tracing::Instrument as _;
 
 use super::Queue;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{Backoff, JobOptions, Keep};
 use crate::store::change::AddJob;
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// A job to be added with [`Queue::add_bulk`]. Its setters never fail: everything is checked when it is added.
@@ -162,7 +164,10 @@ impl<'a> IntoFuture for Adding<'a> {
         let Adding { queue, job } = self;
         Box::pin(async move {
             let job = job.checked(Timestamp::now()).map_err(|e| e.in_queue(&queue.name))?;
-            queue.adds.add(job).await.map_err(|e| e.in_queue(&queue.name))
+            let span = telemetry::add(queue.name.as_str(), &job.name);
+            let id = queue.adds.add(job).instrument(span.clone()).await.map_err(|e| e.in_queue(&queue.name))?;
+            span.record(telemetry::JOB_ID, id.as_str());
+            Ok(id)
         })
     }
 }

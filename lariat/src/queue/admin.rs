@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::Queue;
 use crate::error::Error;
 use crate::store::change::Setting;
 use crate::store::exchange::RateLimit;
+use crate::telemetry::{self, operation};
 
-/// Settings of the queue, in force for all its workers. Repeating one has no second effect.
+/// Settings of the queue, in force for all its workers. Repeating one has no second effect, save that a pause or resume is
+/// announced again.
 impl Queue {
     /// Hands out no job until [`resume`](Self::resume); jobs that run go on, and jobs may be added.
     pub async fn pause(&self) -> Result<(), Error> {
@@ -54,6 +58,14 @@ impl Queue {
     }
 
     async fn configure(&self, setting: Setting) -> Result<(), Error> {
-        self.backend.configure(setting).await.map_err(|e| e.in_queue(&self.name))
+        let queue = self.name.as_str();
+        let span = match setting {
+            Setting::Pause => operation!(telemetry::PAUSE, queue),
+            Setting::Resume => operation!(telemetry::RESUME, queue),
+            Setting::Concurrency(_) => operation!(telemetry::SET_GLOBAL_CONCURRENCY, queue),
+            Setting::RateLimit(_) => operation!(telemetry::SET_GLOBAL_RATE_LIMIT, queue),
+            Setting::Limited(_) => operation!(telemetry::RATE_LIMIT, queue),
+        };
+        self.backend.configure(setting).instrument(span).await.map_err(|e| e.in_queue(&self.name))
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tracing::{Instrument as _, Span};
 
 use super::Queue;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{JobState, MAX_PRIORITY, check_due};
 use crate::store::change::{Change, ChangeJob, Changed};
+use crate::telemetry::{self, operation};
 use crate::time::Timestamp;
 
 /// One job of a queue, to be changed; made by [`Queue::edit`].
@@ -109,8 +111,23 @@ impl<'a> JobEdit<'a> {
     }
 
     async fn change(&self, change: Change) -> Result<Changed, Error> {
+        let span = self.span(&change);
         let change = ChangeJob { id: self.id.clone(), now: Timestamp::now(), holder: self.holder.clone(), change };
-        self.queue.backend.change(&change).await.map_err(|e| self.about(e))
+        self.queue.backend.change(&change).instrument(span).await.map_err(|e| self.about(e))
+    }
+
+    fn span(&self, change: &Change) -> Span {
+        let (queue, job) = (self.queue.name.as_str(), self.id.as_str());
+        match change {
+            Change::Progress(_) => operation!(telemetry::UPDATE_PROGRESS, queue, telemetry::JOB_ID => job),
+            Change::Data(_) => operation!(telemetry::UPDATE_DATA, queue, telemetry::JOB_ID => job),
+            Change::Log { .. } | Change::TrimLog { .. } => operation!(telemetry::LOG, queue, telemetry::JOB_ID => job),
+            Change::Promote => operation!(telemetry::PROMOTE, queue, telemetry::JOB_ID => job),
+            Change::Delay(_) => operation!(telemetry::CHANGE_DELAY, queue, telemetry::JOB_ID => job),
+            Change::Priority { .. } => operation!(telemetry::CHANGE_PRIORITY, queue, telemetry::JOB_ID => job),
+            Change::Reprocess { .. } => operation!(telemetry::REPROCESS, queue, telemetry::JOB_ID => job),
+            Change::Remove { .. } => operation!(telemetry::REMOVE, queue, telemetry::JOB_ID => job),
+        }
     }
 
     fn about(&self, error: Error) -> Error {

@@ -1,9 +1,15 @@
-//! The producer's handle. What may not be in this folder: anything that runs a job.
+//! A queue's handles: for those who add jobs, look after them, or take and settle them by hand.
+//!
+//! [`add`] checks what is added and [`lane`] carries it, several adds a call; [`edit`] changes one job, [`admin`] how the
+//! queue is worked, [`read`] looks into it; [`finished`] waits for a job's end; [`manual`] takes jobs by hand, and goes by
+//! the worker's calls and lease. What may not be in this folder: anything that runs a handler.
 
 mod add;
 mod admin;
 mod edit;
+mod finished;
 mod lane;
+mod manual;
 mod read;
 
 use std::fmt;
@@ -11,13 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::Instrument as _;
 
 pub use self::add::{Adding, NewJob};
 pub use self::edit::{JobEdit, Reprocess};
+pub use self::finished::Finished;
+use self::finished::Watch;
 use self::lane::AddLane;
+pub use self::manual::{Manual, ManualBuilder, TakenJob};
 use crate::error::Error;
 use crate::id::{JobId, QueueName};
 use crate::store::{QueueBackend, Store};
+use crate::telemetry;
 
 /// One queue, to add jobs to and look into. Cheap to clone.
 ///
@@ -36,6 +47,8 @@ pub struct Queue {
     name: QueueName,
     backend: Arc<dyn QueueBackend>,
     adds: AddLane,
+    /// Shared by clones: one reader of events for all who wait for a job's end.
+    watch: Arc<Watch>,
 }
 
 impl Queue {
@@ -44,7 +57,8 @@ impl Queue {
         let name = QueueName::new(name)?;
         let backend = store.queue(&name, None)?;
         let adds = AddLane::new(Arc::clone(&backend));
-        Ok(Queue { name, backend, adds })
+        let watch = Arc::new(Watch::new(store, &name)?);
+        Ok(Queue { name, backend, adds, watch })
     }
 
     /// How long an `add` keeps trying while the store does not answer; 5 seconds unless set. Clones of this handle made
@@ -76,7 +90,8 @@ impl Queue {
         let now = crate::time::Timestamp::now();
         let jobs = jobs.into_iter().map(|job| job.checked(now)).collect::<Result<Vec<_>, _>>();
         let jobs = jobs.map_err(|e| e.in_queue(&self.name))?;
-        self.adds.add_all(jobs).await.map_err(|e| e.in_queue(&self.name))
+        let span = telemetry::add_bulk(self.name.as_str(), jobs.len());
+        self.adds.add_all(jobs).instrument(span).await.map_err(|e| e.in_queue(&self.name))
     }
 
     /// One job of this queue, to be changed.

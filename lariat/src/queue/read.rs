@@ -6,7 +6,8 @@ use crate::id::JobId;
 use crate::job::{JobState, StoredJob};
 use crate::store::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, WorkerInfo};
 
-/// Reading. Each method is one call, and sees one moment.
+/// Reading. Each method is one call, and sees one moment; only pages of more than 1000 jobs take several, and may miss or
+/// repeat jobs that move meanwhile.
 impl Queue {
     /// A job and its state as they are now; None where there is no such job.
     pub async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, Error> {

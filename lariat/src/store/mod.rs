@@ -1,7 +1,8 @@
 //! The seam: everything that a queue or a worker may ask of a store, on one page.
 //!
 //! What crosses it is plain data ([`exchange`], [`change`], [`view`]). No connection, key name, SQL or Lua does. Params
-//! carry `now`; a store reads no clock of its own, Redis's expiry times excepted. Each method is one round trip.
+//! carry `now`; a store reads no clock of its own, Redis's expiry times excepted. Each method is one round trip, save those that say
+//! otherwise.
 //!
 //! What may not be in this folder: anything that knows a handler, a slot or a retry decision.
 
@@ -69,10 +70,12 @@ pub(crate) trait QueueStore: Send + Sync {
     /// Counts by state, whether it is paused, and its limits.
     fn overview(&self) -> Answer<'_, Overview>;
 
-    /// Changes how the queue is worked. Repeating it has no second effect.
+    /// Changes how the queue is worked. Repeating it has no second effect but the event. To resume goes on, in steps, until
+    /// what older clients put aside is merged.
     fn configure(&self, setting: Setting) -> Answer<'_, ()>;
 
-    /// Some jobs of one state. Ids without a record are passed over, and the page filled up.
+    /// Some jobs of one state. Ids without a record are passed over, and the page filled up; a large one in several round
+    /// trips.
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage>;
 
     /// How many ready jobs there are of each priority; 0 is none.
@@ -110,7 +113,7 @@ pub(crate) trait Backend: Send + Sync {
     /// One queue's events, on a connection of their own.
     fn events(&self, prefix: &Prefix, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error>;
 
-    /// The names of all queues under a prefix, sorted.
+    /// The names of all queues under a prefix, sorted. As many round trips as it takes.
     fn queues<'a>(&'a self, prefix: &'a Prefix) -> Answer<'a, Vec<QueueName>>;
 
     /// One cheap round trip that shows that the store is there and lets us in.

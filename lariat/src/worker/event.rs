@@ -83,7 +83,8 @@ pub enum WorkerEvent {
         /// The jobs.
         ids: Vec<JobId>,
     },
-    /// An id was listed in the queue but could not be run (its record is missing or no record); it was taken out.
+    /// An id was listed in the queue but cannot be run: its record is missing or no record, or the id is no text. It is
+    /// no longer among the waiting jobs.
     Dropped {
         /// The id as it was listed.
         id: String,
@@ -139,14 +140,14 @@ impl WorkerEvents {
 
 /// The worker's end. An event is only built when somebody listens.
 #[derive(Debug, Clone)]
-pub(super) struct Announcer {
+pub(crate) struct Announcer {
     sender: broadcast::Sender<WorkerEvent>,
     /// Set before the last event is sent.
     over: Arc<AtomicBool>,
 }
 
 impl Announcer {
-    pub(super) fn new() -> Announcer {
+    pub(crate) fn new() -> Announcer {
         Announcer { sender: broadcast::Sender::new(KEPT), over: Arc::default() }
     }
 

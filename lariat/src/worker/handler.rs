@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use lariat_lock::{BoxFuture, LossReason};
 
+use super::backoff::{self, FailedAttempt, Strategy};
 use super::lease::Lease;
 use crate::job::{CancelReason, Held, IntoOutcome, Job, JobError, JobRecord, Keep, Outcome, check_due};
-use crate::retry::{self, Decision};
+use crate::retry::{self, NextAttempt};
 use crate::store::exchange::{DelayedAttempt, Failure, Transition};
 use crate::time::Timestamp;
 
@@ -44,7 +45,7 @@ where
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The handler returned, or panicked (which reads as a failed attempt).
     Returned(Result<Outcome, JobError>),
     /// It was stopped, and returned nothing that counts.
@@ -52,14 +53,15 @@ pub(super) enum Ended {
 }
 
 /// What of a worker's options a run needs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
     pub timeout: Option<Duration>,
     pub cancel_grace: Duration,
     /// The grace of a handler whose lock is lost: no longer than the lock itself can still last once trust has ended.
     pub lost_grace: Duration,
     pub remove_on_complete: Keep,
     pub remove_on_fail: Keep,
+    pub backoff: Option<Strategy>,
 }
 
 /// Runs the handler until it ends or has to be dropped.
@@ -77,7 +79,7 @@ pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: 
         let mut guarded = catching(&mut future);
         tokio::select! {
             biased;
-            ended = &mut guarded => return ended,
+            ended = &mut guarded => return believed(ended, lease),
             reason = lease.lost() => CancelReason::LockLost(reason),
             reason = lease.cancelled() => reason,
             () = expired(timeout) => CancelReason::TimedOut,
@@ -92,6 +94,15 @@ pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: 
         (_, Some(loss)) => Ended::Stopped(CancelReason::LockLost(loss)),
         (Some(ended), None) if reason == CancelReason::Closing => ended,
         _ => Ended::Stopped(reason),
+    }
+}
+
+/// What a handler's own end means: somebody who was told that the job is cancelled may rely on it, even where the handler
+/// has not looked.
+fn believed(ended: Ended, lease: &Lease) -> Ended {
+    match lease.handler_ended() {
+        Some(reason @ CancelReason::Requested(_)) => Ended::Stopped(reason),
+        _ => ended,
     }
 }
 
@@ -139,7 +150,7 @@ async fn expired(timeout: Option<Duration>) {
 }
 
 /// What becomes of a job whose run ended so; None where it is not ours to decide any more.
-pub(super) fn transition(
+pub(crate) fn transition(
     ended: Ended,
     record: &JobRecord,
     limits: &Limits,
@@ -179,10 +190,13 @@ fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp
 
 fn failure(error: &JobError, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
     let reason = error.reason().to_owned();
-    match retry::decide(&record.options, record.attempts_made, error.may_retry(), chance) {
-        Ok(Decision::Never) => failed(reason, record, limits),
-        Ok(Decision::Now) => Transition::Retry { failure: noted(reason, record), lifo: record.options.lifo },
-        Ok(Decision::After(delay)) => {
+    let custom = |strategy: &str, attempts_made| {
+        backoff::ask(limits.backoff.as_ref(), &FailedAttempt { attempts_made, strategy, error, job: record })
+    };
+    match retry::decide(&record.options, record.attempts_made, error.may_retry(), chance, custom) {
+        Ok(NextAttempt::Never) => failed(reason, record, limits),
+        Ok(NextAttempt::AtOnce) => Transition::Retry { failure: noted(reason, record), lifo: record.options.lifo },
+        Ok(NextAttempt::After(delay)) => {
             // A doubling backoff outgrows what a store accepts; it then waits as long as one can.
             let longest = Timestamp::FIRST_REFUSED_DUE.since(now).saturating_sub(Duration::from_millis(1));
             let attempt = DelayedAttempt::Failed(noted(reason, record));
@@ -193,7 +207,7 @@ fn failure(error: &JobError, record: &JobRecord, limits: &Limits, now: Timestamp
 }
 
 /// Failed for good.
-pub(super) fn failed(reason: String, record: &JobRecord, limits: &Limits) -> Transition {
+pub(crate) fn failed(reason: String, record: &JobRecord, limits: &Limits) -> Transition {
     Transition::Fail {
         failure: noted(reason, record),
         keep: record.options.remove_on_fail.unwrap_or(limits.remove_on_fail),
@@ -227,6 +241,7 @@ mod tests {
         lost_grace: Duration::from_secs(1),
         remove_on_complete: Keep::last(7),
         remove_on_fail: Keep::NONE,
+        backoff: None,
     };
 
     fn record(options: JobOptions, attempts_made: u32) -> JobRecord {
@@ -294,13 +309,24 @@ mod tests {
 
     #[test]
     fn a_strategy_that_nobody_knows_fails_the_job_with_both_reasons() {
-        let backoff =
-            Backoff { kind: crate::job::BackoffKind::Custom("moon".into()), ..Backoff::fixed(Duration::ZERO) };
-        let options = JobOptions { attempts: 3, backoff: Some(backoff), ..JobOptions::default() };
+        let backoff = Some(Backoff::custom("moon", Duration::ZERO));
+        let options = JobOptions { attempts: 3, backoff, ..JobOptions::default() };
         let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("boom")), options, 0) else {
             panic!()
         };
         assert!(failure.reason.contains("boom") && failure.reason.contains("moon"), "{}", failure.reason);
+    }
+
+    #[test]
+    fn a_strategy_that_panics_fails_the_job_and_nothing_else() {
+        let limits = Limits { backoff: Some(Strategy::new(|_| panic!("new moon"))), ..LIMITS };
+        let backoff = Some(Backoff::custom("moon", Duration::ZERO));
+        let options = JobOptions { attempts: 3, backoff, ..JobOptions::default() };
+        let ended = failing(JobError::retry("boom"));
+        let Some(Transition::Fail { failure, .. }) = transition(ended, &record(options, 0), &limits, NOW, 0.5) else {
+            panic!()
+        };
+        assert!(failure.reason.contains("boom") && failure.reason.contains("panicked"), "{}", failure.reason);
     }
 
     #[test]

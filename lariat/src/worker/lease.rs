@@ -2,24 +2,28 @@
 //! and everybody to whom the handler gave its [`Job`](crate::Job).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lariat_lock::{BoxFuture, LockGuard, LockManager, LossReason};
+use lariat_lock::{BoxFuture, LockManager, LossReason};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use super::event::{Announcer, WorkerEvent};
+use super::hold::Hold;
 use super::slots::RunId;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{CancelReason, Held};
 use crate::store::QueueBackend;
 use crate::store::change::{Change, ChangeJob};
+use crate::telemetry::{self, Cause};
 use crate::time::Timestamp;
 
+static LOST: Cause = Cause::new();
+
 /// One run of a job by this worker.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     pub run: RunId,
     pub id: JobId,
     pub name: String,
@@ -28,8 +32,8 @@ pub(super) struct Lease {
     pub since: lariat_lock::Instant,
     token: Arc<str>,
     /// None once the outcome has been answered: the job is not ours any more.
-    guard: Mutex<Option<LockGuard>>,
-    cancel: OnceLock<CancelReason>,
+    hold: Mutex<Option<Hold>>,
+    cancel: Mutex<Cancel>,
     cancelled: Notify,
     /// Whether it has been said that the lock is lost.
     told_lost: AtomicBool,
@@ -37,19 +41,28 @@ pub(super) struct Lease {
     say: Announcer,
 }
 
+/// Whether the handler was told to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cancel {
+    NotYet,
+    Told(CancelReason),
+    /// The handler has ended without having been told: it is too late.
+    TooLate,
+}
+
 /// What a [`Lease`] is made of.
-pub(super) struct Grant {
+pub(crate) struct Grant {
     pub run: RunId,
     pub id: JobId,
     pub name: String,
     pub attempt: u32,
     pub keep_logs: Option<u64>,
     pub token: Arc<str>,
-    pub guard: LockGuard,
+    pub hold: Hold,
 }
 
 impl Lease {
-    pub(super) fn new(grant: Grant, backend: Arc<dyn QueueBackend>, say: Announcer) -> Lease {
+    pub(crate) fn new(grant: Grant, backend: Arc<dyn QueueBackend>, say: Announcer) -> Lease {
         Lease {
             run: grant.run,
             id: grant.id,
@@ -58,8 +71,8 @@ impl Lease {
             keep_logs: grant.keep_logs,
             since: lariat_lock::Instant::now(),
             token: grant.token,
-            guard: Mutex::new(Some(grant.guard)),
-            cancel: OnceLock::new(),
+            hold: Mutex::new(Some(grant.hold)),
+            cancel: Mutex::new(Cancel::NotYet),
             cancelled: Notify::new(),
             told_lost: AtomicBool::new(false),
             backend,
@@ -67,31 +80,62 @@ impl Lease {
         }
     }
 
-    fn guard(&self) -> MutexGuard<'_, Option<LockGuard>> {
-        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel_state(&self) -> MutexGuard<'_, Cancel> {
+        self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handler has ended: from here on nobody can tell it to stop. The reason, where somebody has before.
+    pub(super) fn handler_ended(&self) -> Option<CancelReason> {
+        let mut state = self.cancel_state();
+        match &*state {
+            Cancel::Told(reason) => Some(reason.clone()),
+            Cancel::NotYet | Cancel::TooLate => {
+                *state = Cancel::TooLate;
+                None
+            }
+        }
     }
 
     /// Asks the handler to stop. The first reason stands; a lost lock is told once, whatever came before.
-    pub(super) fn cancel(&self, reason: CancelReason) -> bool {
+    pub(crate) fn cancel(&self, reason: CancelReason) -> bool {
         let lost = if let CancelReason::LockLost(reason) = &reason { Some(*reason) } else { None };
-        let first = self.cancel.set(reason).is_ok();
+        let first = {
+            let mut state = self.cancel_state();
+            let first = *state == Cancel::NotYet;
+            if first || (lost.is_some() && *state == Cancel::TooLate) {
+                *state = Cancel::Told(reason);
+            }
+            first
+        };
         self.cancelled.notify_waiters();
         if let Some(reason) = lost
             && !self.told_lost.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(job = self.id.as_str(), %reason, "lost a job's lock; its handler is stopped");
+            if let Some(unsaid) = LOST.may_say() {
+                tracing::warn!(
+                    { telemetry::JOB_ID } = self.id.as_str(),
+                    { telemetry::WHY } = %reason,
+                    { telemetry::UNSAID } = unsaid,
+                    "lost a job's lock; its handler is stopped"
+                );
+            }
             self.say.say(|| WorkerEvent::LockLost { id: self.id.clone(), reason });
         }
         first
     }
 
-    pub(super) fn shared_token(&self) -> Arc<str> {
+    pub(crate) fn shared_token(&self) -> Arc<str> {
         Arc::clone(&self.token)
     }
 
-    /// Resolves when the lock is lost or its trust has ended. Never, once the outcome has been answered.
-    pub(super) fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
-        let lost = self.guard().as_ref().map(LockGuard::lost);
+    /// Resolves when the lock is lost or its trust has ended. Never, once the outcome has been answered, and where nobody
+    /// renews it.
+    pub(crate) fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
+        let lost = self.hold().as_ref().and_then(Hold::lost);
         async move {
             match lost {
                 Some(lost) => lost.await,
@@ -101,34 +145,45 @@ impl Lease {
     }
 
     pub(super) fn loss(&self) -> Option<LossReason> {
-        self.guard().as_ref().and_then(LockGuard::loss)
+        self.hold().as_ref().and_then(Hold::loss)
     }
 
     /// The outcome is on its way: still renewed, but no longer reported lost.
     ///
     /// An error where it was lost before: then the outcome must not be sent.
-    pub(super) fn settle(&self) -> Result<(), LossReason> {
-        self.guard().as_ref().map_or(Ok(()), LockGuard::settle)
+    pub(crate) fn settle(&self) -> Result<(), LossReason> {
+        self.hold().as_ref().map_or(Ok(()), Hold::settle)
     }
 
     /// Ends the settling of a job that turned out to be still ours; false where its trust is over.
-    pub(super) fn retake(&self, locks: &LockManager) -> bool {
-        let mut slot = self.guard();
+    pub(crate) fn retake(&self, locks: &LockManager) -> bool {
+        let mut slot = self.hold();
         let window = locks.terms().trust_window();
-        let Some(since) = slot.take().map(|guard| guard.trusted_until() - window) else { return false };
-        *slot = locks.track_job(self.id.shared(), Arc::clone(&self.token), since).ok();
+        let Some(since) = slot.take().map(|hold| hold.trusted_until() - window) else { return false };
+        *slot = locks.track_job(self.id.shared(), Arc::clone(&self.token), since).ok().map(Hold::Renewed);
+        if slot.is_some() {
+            let mut state = self.cancel_state();
+            if *state == Cancel::TooLate {
+                *state = Cancel::NotYet;
+            }
+        }
         slot.is_some()
     }
 
+    /// When its trust ends if no renewal is confirmed any more; None where it is over, or nobody has to renew it.
+    pub(super) fn trusted_until(&self) -> Option<lariat_lock::Instant> {
+        self.hold().as_ref().filter(|hold| hold.loss().is_none()).map(Hold::trusted_until)
+    }
+
     /// The outcome has been answered, or there is none: the lock is no longer ours to renew.
-    pub(super) fn release(&self) {
-        let guard = self.guard().take();
-        drop(guard);
+    pub(crate) fn release(&self) {
+        let hold = self.hold().take();
+        drop(hold);
     }
 
     fn change(&self, change: Change) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            match self.guard().as_ref().map(LockGuard::check) {
+            match self.hold().as_ref().map(Hold::check) {
                 Some(Ok(())) => {}
                 Some(Err(reason)) => {
                     let words = format!("the job's lock is lost ({reason}): nothing was written");
@@ -159,8 +214,8 @@ impl Held for Lease {
                 tokio::pin!(notified);
                 // Registered before the look, so that a signal between the two is not missed.
                 notified.as_mut().enable();
-                if let Some(reason) = self.cancel.get() {
-                    return reason.clone();
+                if let Some(reason) = self.cancel_reason() {
+                    return reason;
                 }
                 notified.await;
             }
@@ -168,11 +223,14 @@ impl Held for Lease {
     }
 
     fn cancel_reason(&self) -> Option<CancelReason> {
-        self.cancel.get().cloned()
+        match &*self.cancel_state() {
+            Cancel::Told(reason) => Some(reason.clone()),
+            Cancel::NotYet | Cancel::TooLate => None,
+        }
     }
 
     fn lock_left(&self) -> Duration {
-        self.guard().as_ref().map_or(Duration::ZERO, LockGuard::trust_left)
+        self.hold().as_ref().map_or(Duration::ZERO, Hold::trust_left)
     }
 
     fn progress(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>> {

@@ -1,17 +1,22 @@
 //! The consumer: takes jobs, runs handlers, hands in what became of them.
 //!
-//! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job,
-//! [`store`] repeats calls until they are answered, [`recover`] looks for what other workers left behind. What may not
-//! be in this folder: key names, SQL or Lua; and anything that adds jobs.
+//! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job by a lock
+//! ([`hold`]), [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
+//! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] writes it to the log. What
+//! may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
+mod backoff;
 mod event;
 mod handler;
+mod health;
+mod hold;
 mod lease;
 mod options;
 mod recover;
 mod run;
 mod slots;
 mod store;
+pub(crate) mod tell;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,16 +29,27 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::backoff::FailedAttempt;
 pub use self::event::{WorkerEvent, WorkerEvents};
 pub use self::handler::Handler;
+pub use self::health::{Health, HealthProblem};
 pub use self::options::WorkerBuilder;
 
-use self::event::Announcer;
-use self::handler::Limits;
-use self::lease::Lease;
+/// For those who take jobs by hand.
+pub(crate) use self::{
+    backoff::Strategy,
+    event::Announcer,
+    handler::{Ended, Limits, failed, transition},
+    hold::Hold,
+    lease::{Grant, Lease},
+    options::Options,
+    recover::Searcher,
+    store::{Answered, StoreCalls},
+};
+
+use self::health::{Facts, Pulse};
 use self::run::{Engine, Parts, Summary};
 use self::slots::RunId;
-use self::store::StoreCalls;
 use crate::error::{Error, ErrorKind};
 use crate::id::{JobId, QueueName};
 use crate::job::{CancelReason, Held};
@@ -70,6 +86,8 @@ pub struct Worker {
     stopped: watch::Receiver<Option<Closed>>,
     /// What closing may take beyond its grace.
     longest_close: Duration,
+    locks: LockManager,
+    pulse: Arc<Pulse>,
 }
 
 /// What a worker's handle and its task have in common.
@@ -147,7 +165,7 @@ impl Worker {
             idle: AtomicBool::new(true),
         });
         let stop = CancellationToken::new();
-        let searcher = recover::Searcher {
+        let searcher = Searcher {
             queue: Arc::clone(&queue),
             backend: Arc::clone(&backend),
             interval: options.stalled_interval,
@@ -155,10 +173,12 @@ impl Worker {
             say: say.clone(),
             stop: stop.clone(),
         };
+        let calls = StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone());
+        let pulse = calls.pulse();
         let engine = Engine::new(Parts {
             queue: Arc::clone(&queue),
             handler,
-            calls: StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone()),
+            calls,
             locks: locks.clone(),
             shared: Arc::clone(&shared),
             limits: Limits {
@@ -167,6 +187,7 @@ impl Worker {
                 lost_grace: options.cancel_grace.min(margin),
                 remove_on_complete: options.remove_on_complete,
                 remove_on_fail: options.remove_on_fail,
+                backoff: options.backoff,
             },
             concurrency: options.concurrency,
             lock_duration: options.lock_duration,
@@ -177,16 +198,17 @@ impl Worker {
         let longest_close = options.cancel_grace + options.lock_duration + 2 * run::LAST_WAIT;
         let (done, stopped) = watch::channel(None);
         runtime.spawn(searcher.run());
+        let renewing = locks.clone();
         runtime.spawn(async move {
             let stop = stop.drop_guard();
             let summary = engine.run().await;
             drop(stop);
-            locks.stop(Duration::ZERO).await;
+            renewing.stop(Duration::ZERO).await;
             let closed = Closed::from(summary);
             say.stopped(closed.why.as_deref().unwrap_or("it was closed"));
             done.send_replace(Some(closed));
         });
-        Ok(Worker { queue, shared, stopped, longest_close })
+        Ok(Worker { queue, shared, stopped, longest_close, locks, pulse })
     }
 
     /// The name of the queue that it works on.
@@ -242,12 +264,30 @@ impl Worker {
         self.shared.leases().iter().map(|lease| lease.lock_left()).min()
     }
 
+    /// How it is, by what came back from the store: for a liveness probe. No I/O; it does not need a runtime, and so may be
+    /// asked from a thread of its own, which a handler that blocks the runtime does not hold up.
+    pub fn health(&self) -> Health {
+        let (answered_ago, overdue) = self.pulse.read(std::time::Instant::now());
+        let (now, terms) = (lariat_lock::Instant::now(), self.locks.terms());
+        // Its trust ends a trust window after the grant that it counts from.
+        let age = |until| (now + terms.trust_window()).saturating_duration_since(until);
+        let oldest_renewal = self.shared.leases().iter().filter_map(|lease| lease.trusted_until()).map(age).max();
+        let ended = match (&*self.stopped.borrow(), self.stopped.has_changed()) {
+            (Some(closed), _) => Some(closed.why.clone().unwrap_or_else(|| "it was closed".to_owned())),
+            (None, Err(_)) => Some("its runtime ended".to_owned()),
+            (None, Ok(_)) => None,
+        };
+        let lock_restarts = self.locks.metrics().restarts;
+        Facts { ended, answered_ago, overdue, oldest_renewal, lock_restarts }.judge(terms)
+    }
+
     /// Tells the handler of a job to stop; the job fails for good with this reason once the handler has ended. False
     /// where this worker does not run the job, or its handler was told to stop before.
     pub fn cancel(&self, id: &JobId, reason: impl Into<String>) -> bool {
-        let leases = self.shared.leases();
-        let lease = leases.iter().find(|lease| lease.id == *id);
-        lease.is_some_and(|lease| lease.cancel(CancelReason::Requested(reason.into())))
+        let reason = CancelReason::Requested(reason.into());
+        // A run whose lock is lost may still be coming to its end while the job runs here once more.
+        let runs = self.shared.leases().into_iter().filter(|lease| lease.id == *id);
+        runs.filter(|lease| lease.cancel(reason.clone())).count() > 0
     }
 
     /// Ends the worker: takes no new jobs, keeps renewing the locks of those that run, and waits up to `grace` for

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Worker;
+use super::backoff::{FailedAttempt, Strategy};
 use super::handler::Handler;
 use crate::error::Error;
 use crate::job::Keep;
+use crate::retry::NextAttempt;
 use crate::store::Store;
 use crate::store::exchange::RateLimit;
 
@@ -20,7 +22,7 @@ pub struct WorkerBuilder {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub concurrency: usize,
     pub lock_duration: Duration,
     pub lock_renew_time: Option<Duration>,
@@ -34,6 +36,7 @@ pub(super) struct Options {
     pub limiter: Option<RateLimit>,
     pub remove_on_complete: Keep,
     pub remove_on_fail: Keep,
+    pub backoff: Option<Strategy>,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             limiter: None,
             remove_on_complete: Keep::ALL,
             remove_on_fail: Keep::ALL,
+            backoff: None,
         }
     }
 }
@@ -145,6 +149,31 @@ impl WorkerBuilder {
         self
     }
 
+    /// How long jobs wait whose [backoff](crate::Backoff::custom) is neither fixed nor exponential (BullMQ's
+    /// `settings.backoffStrategy`): asked after a failed attempt, when another one is left. It may say at once, or never.
+    ///
+    /// It is not to block. Without one, and when it panics, such a job fails for good with words that say so. Its answer
+    /// is taken as it is: the backoff's delay and jitter are for it to use.
+    ///
+    /// ```no_run
+    /// # fn example(builder: lariat::WorkerBuilder) -> lariat::WorkerBuilder {
+    /// use std::time::Duration;
+    /// use lariat::NextAttempt;
+    ///
+    /// builder.backoff_strategy(|attempt| match attempt.strategy {
+    ///     "linear" => NextAttempt::After(Duration::from_secs(10) * attempt.attempts_made),
+    ///     _ => NextAttempt::Never,
+    /// })
+    /// # }
+    /// ```
+    pub fn backoff_strategy(
+        mut self,
+        decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
+    ) -> Self {
+        self.options.backoff = Some(Strategy::new(decide));
+        self
+    }
+
     /// Starts the worker in the background of the current Tokio runtime. No I/O has happened when this returns: a store
     /// that cannot be reached is announced as an event, and tried again.
     ///
@@ -162,7 +191,7 @@ impl Options {
     }
 
     /// Rules of the lock's times are the lock manager's own.
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.concurrency == 0 {
             return Err(Error::invalid("concurrency", 0, "must be at least 1"));
         }

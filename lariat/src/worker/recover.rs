@@ -4,18 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::event::{Announcer, WorkerEvent};
 use super::store::jittered;
 use crate::error::{Error, chain};
 use crate::store::QueueBackend;
 use crate::store::exchange::Recover;
+use crate::telemetry::{self, Cause};
 use crate::time::Timestamp;
+
+static FAILED: Cause = Cause::new();
+static FOUND: Cause = Cause::new();
 
 /// After a search that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
-pub(super) struct Searcher {
+pub(crate) struct Searcher {
     pub queue: Arc<str>,
     pub backend: Arc<dyn QueueBackend>,
     pub interval: Duration,
@@ -26,12 +31,21 @@ pub(super) struct Searcher {
 
 impl Searcher {
     /// Searches at once, and then at each interval after the end of the search before, until it is stopped.
-    pub(super) async fn run(self) {
+    pub(crate) async fn run(self) {
         loop {
-            let pause = match self.search().await {
+            let queue = &*self.queue;
+            let span = telemetry::operation!(telemetry::MOVE_STALLED_JOBS_TO_WAIT, queue);
+            let pause = match self.search().instrument(span).await {
                 Ok(()) => self.interval,
                 Err(error) => {
-                    tracing::warn!(queue = &*self.queue, error = chain(&error), "the search for stalled jobs failed");
+                    if let Some(unsaid) = FAILED.may_say() {
+                        tracing::warn!(
+                            { telemetry::QUEUE } = queue,
+                            { telemetry::ERROR } = chain(&error),
+                            { telemetry::UNSAID } = unsaid,
+                            "the search for stalled jobs failed"
+                        );
+                    }
                     jittered(AFTER_ERROR.min(self.interval))
                 }
             };
@@ -48,7 +62,14 @@ impl Searcher {
         loop {
             let found = self.backend.recover(&recover).await?;
             if !found.ids.is_empty() {
-                tracing::warn!(queue = &*self.queue, jobs = found.ids.len(), "put stalled jobs back");
+                if let Some(unsaid) = FOUND.may_say() {
+                    tracing::warn!(
+                        { telemetry::QUEUE } = &*self.queue,
+                        { telemetry::STALLED_JOBS } = found.ids.len(),
+                        { telemetry::UNSAID } = unsaid,
+                        "put stalled jobs back"
+                    );
+                }
                 self.say.say(|| WorkerEvent::Stalled { ids: found.ids });
             }
             recover.after = match found.more {

@@ -1,7 +1,7 @@
 //! The worker's one task: exchange, wait, start, close. It carries out what [`Slots`] says.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -10,17 +10,20 @@ use std::time::Duration;
 use lariat_lock::{LockManager, TrackError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::event::{Announcer, WorkerEvent};
 use super::handler::{self, Ended, Limits, SharedHandler};
+use super::hold::Hold;
 use super::lease::{Grant, Lease};
 use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
-use super::{Shared, Wish};
+use super::{Shared, Wish, tell};
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
 };
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
@@ -114,17 +117,19 @@ impl Engine {
 
     /// Works until it is closed, or has to stop.
     pub(super) async fn run(mut self) -> Summary {
+        if let Err(why) = self.parts.calls.preflight().await {
+            // Nothing was asked for yet, so there is nothing to hand in, and no marker to give back.
+            self.summary.why = Some(why);
+            return self.summary;
+        }
         let shared = Arc::clone(&self.parts.shared);
         let mut wishes = shared.wishes.subscribe();
         wishes.mark_changed();
-        if let Err(error) = self.parts.calls.preflight().await {
-            self.stop_because(error);
-        }
         loop {
             if std::mem::take(&mut self.just_started) > 1 {
                 // Handlers that end at once then ride in one exchange rather than each in its own. For a single one it
                 // is not worth it: a yield wakes another thread of the runtime.
-                tokio::task::yield_now().await;
+                step_aside().await;
                 self.take_in_finished();
             }
             self.issue();
@@ -200,7 +205,8 @@ impl Engine {
         let now = Instant::now();
         if self.abandons.is_some_and(|at| at <= now) {
             self.abandons = None;
-            self.summary.still_running = self.slots.abandon();
+            // Each wish that comes while closing sets the alarm anew.
+            self.summary.still_running += self.slots.abandon();
         }
         if self.grace_ends.is_some_and(|at| at <= now) && !self.told_to_stop {
             self.told_to_stop = true;
@@ -253,7 +259,12 @@ impl Engine {
         if let Some(job) = finished.job {
             self.resumable.insert(finished.run, job);
         }
+        let nothing_to_hand_in = finished.settle.is_none();
         self.slots.ended(finished.run, finished.settle);
+        if nothing_to_hand_in {
+            // No answer comes that would say so.
+            self.parts.shared.set_idle(self.slots.is_idle());
+        }
     }
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
@@ -265,12 +276,7 @@ impl Engine {
             self.judged(done, verdict);
         }
         for dropped in reply.dropped {
-            tracing::warn!(
-                queue = &*self.parts.queue,
-                job = dropped.id,
-                why = dropped.why,
-                "dropped a job that cannot be run"
-            );
+            tell::dropped(&self.parts.queue, &dropped);
             self.say.say(|| WorkerEvent::Dropped { id: dropped.id, why: dropped.why });
         }
         for taken in reply.jobs {
@@ -288,7 +294,10 @@ impl Engine {
         let Done { run, settle } = done;
         let job = self.resumable.remove(&run);
         match verdict {
-            Verdict::Accepted => self.announce(settle),
+            Verdict::Accepted => {
+                tell::accepted(&self.parts.queue, &settle.to);
+                self.announce(settle);
+            }
             Verdict::Resume => {
                 if let Some(job) = job {
                     return self.resume(run, job);
@@ -303,7 +312,7 @@ impl Engine {
     }
 
     fn refused(&self, settle: &Settle, why: String) {
-        tracing::warn!(queue = &*self.parts.queue, job = settle.id.as_str(), why, "the store refused a job's result");
+        tell::refused(&self.parts.queue, &settle.id, &why);
         self.say.say(|| WorkerEvent::ResultRefused { id: settle.id.clone(), why });
     }
 
@@ -332,8 +341,8 @@ impl Engine {
         let Taken { id, token, record } = taken;
         let Some(run) = token.rsplit_once(':').and_then(|(_, run)| run.parse::<RunId>().ok()) else { return };
         self.slots.started(run);
-        let guard = match self.parts.locks.track_job(id.shared(), Arc::clone(&token), sent) {
-            Ok(guard) => guard,
+        let hold = match self.parts.locks.track_job(id.shared(), Arc::clone(&token), sent) {
+            Ok(guard) => Hold::Renewed(guard),
             Err(error) => {
                 if !matches!(error, TrackError::Expired) {
                     self.stop_because(format!("locks cannot be renewed: {error}"));
@@ -345,7 +354,7 @@ impl Engine {
             Ok(record) => (record.name.clone(), record.attempts_made.saturating_add(1), record.options.keep_logs),
             Err(_) => (String::new(), 1, None),
         };
-        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: Arc::clone(&token), guard };
+        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: Arc::clone(&token), hold };
         let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
         self.parts.shared.begin(Arc::clone(&lease));
         let at_once = match record {
@@ -373,7 +382,7 @@ impl Engine {
                 "job {:?} belongs to job scheduler {scheduler:?}, which this version cannot continue; the job was handed back",
                 record.id.as_str()
             );
-            tracing::error!(queue = &*self.parts.queue, why, "the worker stops");
+            tell::stops(&self.parts.queue, &why);
             self.stop_because(why);
             return Some(Transition::PutBack);
         }
@@ -402,8 +411,14 @@ impl Engine {
             attempt: job.attempt(),
         });
         let handler = Arc::clone(&self.parts.handler);
-        let (finish, limits) = (self.finish.clone(), self.parts.limits);
-        let mut run = Box::pin(async move { attempt(&*handler, &lease, job, &limits).await });
+        let (finish, limits) = (self.finish.clone(), self.parts.limits.clone());
+        let span = telemetry::process(
+            &self.parts.queue,
+            self.parts.worker_name.as_deref(),
+            (job.id().as_str(), job.name(), job.record().attempts_made),
+        );
+        let run = async move { attempt(&*handler, &lease, job, &limits).await };
+        let mut run = Box::pin(run.instrument(span));
         // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
         // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
         if self.slots.concurrency() == 1
@@ -427,6 +442,7 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
         ended = Ended::Stopped(CancelReason::LockLost(loss));
     }
     let transition = handler::transition(ended, job.record(), limits, Timestamp::now(), fastrand::f64());
+    tell::run_ended(job.queue(), job.name(), transition.as_ref(), lease.since.elapsed());
     let again = matches!(transition, Some(Transition::WaitForChildren));
     let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
     Finished { run: lease.run, settle, job: again.then_some(job) }
@@ -434,6 +450,20 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
 
 fn lease_held(lease: &Arc<Lease>) -> Arc<dyn Held> {
     Arc::clone(lease) as Arc<dyn Held>
+}
+
+/// Lets other tasks run first, once. Tokio's own yield keeps the task with its thread, where it would stay for as long
+/// as a handler blocks that thread; a task that wakes itself is queued, and taken over by another thread.
+async fn step_aside() {
+    let mut stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The pending future's result; never, where there is none.

@@ -375,6 +375,34 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_clock_that_steps_forward_is_noticed_within_the_longest_wait() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        let due = WALL.after(Duration::from_secs(3600));
+        exchange(&mut slots, now, 0..0, Hint::DueAt(due));
+        assert_eq!(slots.wait(now), Some(IDLE_DUE), "not the hour that it would take");
+        let then = now + IDLE_DUE;
+        slots.woken(Woken::TimedOut, then, due);
+        assert_eq!(slots.ask(then).unwrap().want, 1, "the store judges what is due by the new time");
+    }
+
+    #[test]
+    fn a_wall_clock_that_steps_back_makes_no_busy_loop() {
+        let now = Instant::now();
+        let mut slots = Slots::new(1);
+        let due = WALL.after(Duration::from_secs(3));
+        exchange(&mut slots, now, 0..0, Hint::DueAt(due));
+        let then = now + Duration::from_secs(3);
+        let ask = slots.ask(then).expect("by the clock that does not step it is due");
+        let stepped = Timestamp::from_millis(WALL.as_millis() - 3_600_000);
+        slots.answered(0, ask.want, Hint::DueAt(due), then, stepped);
+        assert!(slots.ask(then).is_none(), "the store says that it is not due");
+        assert_eq!(slots.wait(then), Some(IDLE_DUE));
+        slots.woken(Woken::DueAt(due), then + IDLE_DUE, stepped.after(IDLE_DUE));
+        assert!(slots.ask(then + IDLE_DUE).is_none() && slots.wait(then + IDLE_DUE).is_some());
+    }
+
+    #[test]
     fn a_due_time_is_waited_for_and_a_limit_sat_out() {
         let now = Instant::now();
         let mut slots = Slots::new(1);

@@ -1,15 +1,20 @@
 //! A worker's calls to the store, repeated until they are answered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, chain};
 use crate::store::QueueBackend;
 use crate::store::exchange::{Exchange, Exchanged, LaneCall, Woken};
+use crate::telemetry::{self, Cause};
 use crate::time::Timestamp;
 
 use super::event::{Announcer, WorkerEvent};
+use super::health::Pulse;
+
+static LOST: Cause = Cause::new();
+static BACK: Cause = Cause::new();
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -19,24 +24,27 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The way to the store, with the memory of whether it answers. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct StoreCalls {
+pub(crate) struct StoreCalls {
     queue: Arc<str>,
     backend: Arc<dyn QueueBackend>,
     base: Arc<str>,
     deadline: Duration,
     say: Announcer,
     lost: Arc<AtomicBool>,
+    /// What the last call failed with, until one succeeds.
+    failure: Arc<Mutex<Option<Error>>>,
+    pulse: Arc<Pulse>,
 }
 
 /// An answered exchange.
-pub(super) struct Answered {
+pub(crate) struct Answered {
     pub reply: Exchanged,
     /// When the sending that was answered was sent: the locks of its jobs count from here.
     pub sent: lariat_lock::Instant,
 }
 
 impl StoreCalls {
-    pub(super) fn new(
+    pub(crate) fn new(
         queue: Arc<str>,
         backend: Arc<dyn QueueBackend>,
         lock_duration: Duration,
@@ -49,24 +57,34 @@ impl StoreCalls {
             deadline: (lock_duration / 4).clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE),
             say,
             lost: Arc::new(AtomicBool::new(false)),
+            failure: Arc::default(),
+            pulse: Arc::default(),
         }
     }
 
-    pub(super) fn lane_call(&self, number: u64) -> LaneCall {
+    pub(crate) fn lane_call(&self, number: u64) -> LaneCall {
         LaneCall { base: Arc::clone(&self.base), number }
     }
 
-    pub(super) fn backend(&self) -> Arc<dyn QueueBackend> {
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    pub(crate) fn backend(&self) -> Arc<dyn QueueBackend> {
         Arc::clone(&self.backend)
     }
 
     /// Whether the store lets us do what a worker does, asked once. What only a change at the store would cure is an
     /// error in words; anything else shows when jobs are asked for.
-    pub(super) async fn preflight(&self) -> Result<(), String> {
+    pub(crate) async fn preflight(&self) -> Result<(), String> {
         match self.backend.preflight().await {
             Err(error) if error.kind() == ErrorKind::Denied => {
                 let words = chain(&error);
-                tracing::error!(queue = &*self.queue, error = words, "the worker may not work");
+                tracing::error!(
+                    { telemetry::QUEUE } = &*self.queue,
+                    { telemetry::ERROR } = words,
+                    "the worker may not work"
+                );
                 Err(words)
             }
             _ => Ok(()),
@@ -75,13 +93,15 @@ impl StoreCalls {
 
     /// Sends the exchange under its number until it is answered. The store knows a repeat from its number, so nothing
     /// happens twice.
-    pub(super) async fn exchange(self, mut exchange: Exchange) -> Answered {
+    pub(crate) async fn exchange(self, mut exchange: Exchange) -> Answered {
         let mut pause = FIRST_PAUSE;
+        let question = self.pulse.ask(self.deadline);
         loop {
             exchange.now = Timestamp::now();
             let sent = lariat_lock::Instant::now();
             match self.backend.exchange(&exchange, self.deadline).await {
                 Ok(reply) => {
+                    question.answered();
                     self.answers();
                     return Answered { reply, sent };
                 }
@@ -94,9 +114,13 @@ impl StoreCalls {
 
     /// Waits for the marker. A wait that fails reads as timed out, after a pause: the exchange that follows finds out
     /// whether the store is there.
-    pub(super) async fn wait(self, longest: Duration) -> Woken {
+    pub(crate) async fn wait(self, longest: Duration) -> Woken {
+        let question = self.pulse.ask(longest + self.deadline);
         match self.backend.wait(longest).await {
-            Ok(woken) => woken,
+            Ok(woken) => {
+                question.answered();
+                woken
+            }
             Err(error) => {
                 self.fails(&error);
                 tokio::time::sleep(jittered(Duration::from_millis(200))).await;
@@ -105,26 +129,44 @@ impl StoreCalls {
         }
     }
 
+    /// What the last call failed with; None where it did not.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::echo)
+    }
+
     /// Said once, when the store is lost; the repeats are debug lines.
     fn fails(&self, error: &Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.echo());
         let words = chain(error);
-        if self.lost.swap(true, Ordering::Relaxed) {
-            tracing::debug!(queue = &*self.queue, error = words, "the store still fails");
+        let first = !self.lost.swap(true, Ordering::Relaxed);
+        if let Some(unsaid) = first.then(|| LOST.may_say()).flatten() {
+            tracing::warn!(
+                { telemetry::QUEUE } = &*self.queue,
+                { telemetry::ERROR } = words,
+                { telemetry::UNSAID } = unsaid,
+                "the store fails; trying on"
+            );
         } else {
-            tracing::warn!(queue = &*self.queue, error = words, "the store fails; the worker keeps trying");
+            tracing::debug!({ telemetry::QUEUE } = &*self.queue, { telemetry::ERROR } = words, "the store still fails");
+        }
+        if first {
             self.say.say(|| WorkerEvent::StoreLost { error: words });
         }
     }
 
     fn answers(&self) {
         if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
-            tracing::info!(queue = &*self.queue, "the store answers again");
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            if let Some(unsaid) = BACK.may_say() {
+                let queue = &*self.queue;
+                tracing::info!({ telemetry::QUEUE } = queue, { telemetry::UNSAID } = unsaid, "the store answers again");
+            }
             self.say.say(|| WorkerEvent::StoreBack);
         }
     }
 }
 
 /// Between half of the pause and the whole of it, so that workers do not come back in step.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -73,7 +73,7 @@ async fn bulk_ids_come_in_order_over_several_calls(f: Fixture) {
 
 #[tokio::test]
 async fn adds_at_the_same_time_share_calls() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     f.queue.add("first", &0).await.unwrap();
     let before = scripts_run(&f);
     let adds = (0..200).map(|n| {
@@ -91,7 +91,7 @@ async fn adds_at_the_same_time_share_calls() {
 
 /// Calls of scripts that the server has seen.
 fn scripts_run(f: &Fixture) -> u64 {
-    let stats: String = f.redis_says("INFO commandstats");
+    let stats: String = f.redis("INFO commandstats");
     let line = |name: &str| {
         let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
         rest.split_once(',')?.0.parse::<u64>().ok()

@@ -15,6 +15,7 @@ on_both_stores! {
     for_ever_is_a_grace_and_a_patience_like_any_other,
     events_end_with_the_worker_and_not_with_its_handle,
     dropping_a_worker_hands_its_jobs_back_too,
+    a_handler_left_behind_is_counted_once_and_not_forgotten on 3 threads,
 }
 
 async fn running_jobs_finish_within_the_grace(f: Fixture) {
@@ -75,11 +76,10 @@ async fn the_shortest_grace_counts(f: Fixture) {
 
 #[tokio::test]
 async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
-    let mut f = Fixture::redis();
+    let mut f = Fixture::start();
     let worker = f.worker().lock_duration(3600 * SECOND).start(async |_| Ok::<_, JobError>(())).unwrap();
-    wait::until_async("the worker waits", || async { f.redis_says::<String>("CLIENT LIST").contains("cmd=bzpopmin") })
-        .await;
-    f.server_mut().kill();
+    wait::until_async("the worker waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+    f.server.kill();
     // It would go on for a lock's duration, had it a result to hand in.
     let closed = tokio::time::timeout(wait::DEADLINE, worker.close(Duration::ZERO)).await.unwrap();
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
@@ -117,18 +117,61 @@ async fn dropping_a_worker_hands_its_jobs_back_too(f: Fixture) {
 
 #[tokio::test]
 async fn a_marker_popped_by_a_closing_worker_is_given_back() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     for _ in 0..20 {
         let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
-        let waits = || async { f.redis_says::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
+        let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
         wait::until_async("the worker waits", waits).await;
         // The marker goes to the waiting worker, which is closed before it can use it.
         let (id, closed) = tokio::join!(f.queue.add("x", &()), worker.close(SECOND));
         assert_eq!(closed.unsettled, 0);
         let id = id.unwrap();
         if f.state(&id).await == Some(JobState::Waiting) {
-            assert_eq!(f.redis_says::<u32>("EXISTS bull:mail:marker"), 1, "nobody would look");
+            assert_eq!(f.redis::<u32>("EXISTS bull:mail:marker"), 1, "nobody would look");
         }
-        f.redis_says::<()>("FLUSHDB");
+        f.redis::<()>("FLUSHDB");
     }
+}
+
+async fn a_handler_left_behind_is_counted_once_and_not_forgotten(f: Fixture) {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(Some(released));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Mutex::new(Some(tell));
+    let handler = move |job: Job| {
+        let blocks = if job.name() == "blocks" { released.lock().unwrap().take() } else { None };
+        let tell = if job.name() == "blocks" { tell.lock().unwrap().take() } else { None };
+        async move {
+            if let Some(released) = blocks {
+                tell.unwrap().send(()).unwrap();
+                released.recv().ok();
+            } else {
+                job.cancelled().await;
+            }
+            Ok::<_, JobError>(())
+        }
+    };
+    f.queue.add("blocks", &()).await.unwrap();
+    let ends = f.queue.add("ends", &()).await.unwrap();
+    let worker = f.worker().concurrency(2).cancel_grace(Duration::from_millis(10)).start(handler).unwrap();
+    told.await.unwrap();
+    f.until(&ends, JobState::Active).await;
+    f.freeze();
+    let closing = worker.close(Duration::ZERO);
+    tokio::pin!(closing);
+    // Told again and again while a result is on its way, past the time at which the blocked one is left behind.
+    let mut times = 0;
+    let closed = loop {
+        tokio::select! {
+            closed = &mut closing => break closed,
+            // sleep: the pace of the repeats
+            () = tokio::time::sleep(Duration::from_millis(10)) => worker.quiet(),
+        }
+        times += 1;
+        if times == 200 {
+            f.thaw();
+        }
+    };
+    drop(release);
+    assert_eq!((closed.still_running, closed.unsettled), (1, 0));
 }

@@ -12,14 +12,14 @@ use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
 
 /// The same server, by way of a proxy.
 fn by_proxy(f: &Fixture) -> (Proxy, Store) {
-    let proxy = Proxy::start(f.server().port());
+    let proxy = Proxy::start(f.server.port());
     let store = Store::open(&proxy.url()).unwrap();
     (proxy, store)
 }
 
 #[tokio::test]
 async fn an_add_whose_reply_is_lost_adds_once() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     let (proxy, store) = by_proxy(&f);
     let queue = Queue::new(&store, QUEUE).unwrap().with_patience(60 * SECOND);
     queue.add("warm", &0).await.unwrap();
@@ -33,7 +33,7 @@ async fn an_add_whose_reply_is_lost_adds_once() {
 
 #[tokio::test]
 async fn exchanges_whose_replies_are_lost_lose_and_double_nothing() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     let (proxy, store) = by_proxy(&f);
     let ids = f.queue.add_bulk((0..200).map(|n| NewJob::new("n", &n))).await.unwrap();
     let runs: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
@@ -63,16 +63,16 @@ fn every_third() -> proxy::Matcher {
 
 #[tokio::test]
 async fn a_worker_outlives_its_server() {
-    let mut f = Fixture::redis();
+    let mut f = Fixture::start();
     let gate = Gate::new();
     gate.open();
     let worker = f.worker().start(gate.handler()).unwrap();
     let mut events = worker.events();
     let before = f.queue.add("before", &()).await.unwrap();
     f.until(&before, JobState::Completed).await;
-    f.server_mut().kill();
+    f.server.kill();
     event(&mut events, |e| matches!(e, WorkerEvent::StoreLost { .. }).then_some(())).await;
-    f.server_mut().restart();
+    f.server.restart();
     event(&mut events, |e| matches!(e, WorkerEvent::StoreBack).then_some(())).await;
     let queue = f.queue.clone().with_patience(60 * SECOND);
     let after = queue.add("after", &()).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_worker_outlives_its_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     let lock = Duration::from_millis(600);
     let accepted: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
     let mut workers = Vec::new();
@@ -114,10 +114,10 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
     let ids = f.queue.add_bulk((0..150).map(|n| NewJob::new("n", &n))).await.unwrap();
     for _ in 0..3 {
         wait::until_async("jobs are running", || async { f.queue.overview().await.unwrap().counts.active > 0 }).await;
-        f.server().freeze();
+        f.server.freeze();
         let frozen = std::time::Instant::now();
         tokio::task::block_in_place(|| wait::until("longer than the lock", || frozen.elapsed() > 2 * lock));
-        f.server().thaw();
+        f.server.thaw();
     }
     wait::until_async("every job has ended", || async { f.queue.overview().await.unwrap().counts.completed == 150 })
         .await;
@@ -133,18 +133,33 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
         assert_eq!(accepted.get(id.as_str()), Some(&1), "job {id}");
         assert_eq!(f.job(id).await.record.attempts_made, 1, "job {id}");
     }
-    assert_eq!(f.redis_says::<u32>("LLEN bull:mail:active"), 0);
+    assert_eq!(f.redis::<u32>("LLEN bull:mail:active"), 0);
 }
 
 #[tokio::test]
 async fn forgotten_scripts_are_loaded_again() {
-    let f = Fixture::redis();
+    let f = Fixture::start();
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     for n in 0..10 {
-        f.redis_says::<()>("SCRIPT FLUSH");
+        f.redis::<()>("SCRIPT FLUSH");
         let id = f.queue.add("n", &n).await.unwrap();
         f.until(&id, JobState::Completed).await;
         assert_eq!(f.job(&id).await.record.attempts_started, 1);
     }
     worker.close(SECOND).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_work_ends_the_worker_before_it_asks_for_jobs() {
+    let f = Fixture::start();
+    f.redis::<()>("ACL SETUSER ann on >pw ~bull:* +@all");
+    let store = Store::open(&format!("redis://ann:pw@127.0.0.1:{}", f.server.port())).unwrap();
+    let worker = Worker::builder(&store, "mail").start(async |_| Ok::<_, JobError>(())).unwrap();
+    let mut events = worker.events();
+    let mut said = Vec::new();
+    while let Some(event) = events.next().await {
+        said.push(event);
+    }
+    assert!(matches!(&said[..], [WorkerEvent::Stopped { why }] if why.contains("lariat:")), "{said:?}");
+    assert!(worker.stopped().await.why.is_some());
 }

@@ -1,5 +1,6 @@
 //! A store of the test's own with one queue on it, and ways to look at both.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ pub(crate) const QUEUE: &str = "mail";
 macro_rules! on_both_stores {
     ($($test:ident $(on $threads:tt threads)?,)*) => {
         mod on_redis {
-            $(crate::fixture::one_test! { $test redis $($threads)? })*
+            $(crate::fixture::one_test! { $test start $($threads)? })*
         }
         mod on_sqlite {
-            $(crate::fixture::one_test! { $test sqlite $($threads)? })*
+            $(crate::fixture::one_test! { $test in_a_file $($threads)? })*
         }
     };
 }
@@ -44,105 +45,122 @@ pub(crate) use {on_both_stores, one_test};
 
 /// One store, one queue.
 pub(crate) struct Fixture {
-    place: Place,
+    pub server: Place,
     pub store: Store,
     pub queue: Queue,
 }
 
-enum Place {
+/// Where the store is. Tests of what only a server does take it for one.
+pub(crate) enum Place {
     Redis(RedisServer),
     Sqlite(TestFile),
 }
 
+impl Deref for Place {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        match self {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut RedisServer {
+        match self {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+}
+
 impl Fixture {
-    pub(crate) fn redis() -> Fixture {
-        let server = RedisServer::start();
+    /// On a Redis server.
+    pub(crate) fn start() -> Fixture {
+        Fixture::on(RedisServer::start())
+    }
+
+    /// On a server that has its data again after a restart.
+    pub(crate) fn start_kept() -> Fixture {
+        Fixture::on(RedisServer::builder().option("--appendonly", "yes").option("--appendfsync", "always").start())
+    }
+
+    pub(crate) fn on(server: RedisServer) -> Fixture {
         let store = Store::open(&server.url()).unwrap();
         Fixture::new(Place::Redis(server), store)
     }
 
-    pub(crate) fn sqlite() -> Fixture {
+    /// In a SQLite file.
+    pub(crate) fn in_a_file() -> Fixture {
         let file = TestFile::new();
         let store = Store::open(&file.url()).unwrap();
         Fixture::new(Place::Sqlite(file), store)
     }
 
-    fn new(place: Place, store: Store) -> Fixture {
+    fn new(server: Place, store: Store) -> Fixture {
         let queue = Queue::new(&store, QUEUE).unwrap();
-        Fixture { place, store, queue }
+        Fixture { server, store, queue }
     }
 
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.store, QUEUE)
     }
 
-    pub(crate) fn server(&self) -> &RedisServer {
-        match &self.place {
-            Place::Redis(server) => server,
-            Place::Sqlite(_) => panic!("only Redis has a server"),
-        }
-    }
-
-    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
-        match &mut self.place {
-            Place::Redis(server) => server,
-            Place::Sqlite(_) => panic!("only Redis has a server"),
-        }
-    }
-
     /// One command on a connection of the test's own; the words are split at spaces.
-    pub(crate) fn redis_says<T: FromRedisValue>(&self, command: &str) -> T {
+    pub(crate) fn redis<T: FromRedisValue>(&self, command: &str) -> T {
         let mut words = command.split(' ');
         let mut cmd = redis::cmd(words.next().unwrap());
         cmd.arg(words.collect::<Vec<_>>());
-        cmd.query(&mut self.server().connection()).unwrap()
+        cmd.query(&mut self.server.connection()).unwrap()
     }
 
     /// The token that holds a job's lock.
     pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
-        match &self.place {
-            Place::Redis(_) => self.redis_says(&format!("GET bull:mail:{id}:lock")),
+        match &self.server {
+            Place::Redis(_) => self.redis(&format!("GET bull:mail:{id}:lock")),
             Place::Sqlite(file) => file.lock_of(id),
         }
     }
 
     /// Gives a job's lock to somebody, for a minute.
     pub(crate) fn give_lock(&self, id: &str, token: &str) {
-        match &self.place {
-            Place::Redis(_) => self.redis_says::<()>(&format!("SET bull:mail:{id}:lock {token} PX 60000")),
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("SET bull:mail:{id}:lock {token} PX 60000")),
             Place::Sqlite(file) => file.give_lock(id, token),
         }
     }
 
     /// Lets a job's lock be gone.
     pub(crate) fn drop_lock(&self, id: &str) {
-        match &self.place {
-            Place::Redis(_) => self.redis_says::<()>(&format!("DEL bull:mail:{id}:lock")),
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("DEL bull:mail:{id}:lock")),
             Place::Sqlite(file) => file.drop_lock(id),
         }
     }
 
     /// Lets the last search for stalled jobs have seen a job active.
     pub(crate) fn suspect(&self, id: &str) {
-        match &self.place {
-            Place::Redis(_) => self.redis_says::<()>(&format!("SADD bull:mail:stalled {id}")),
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("SADD bull:mail:stalled {id}")),
             Place::Sqlite(file) => file.suspect(id),
         }
     }
 
     pub(crate) fn is_suspect(&self, id: &str) -> bool {
-        match &self.place {
-            Place::Redis(_) => self.redis_says(&format!("SISMEMBER bull:mail:stalled {id}")),
+        match &self.server {
+            Place::Redis(_) => self.redis(&format!("SISMEMBER bull:mail:stalled {id}")),
             Place::Sqlite(file) => file.is_suspect(id),
         }
     }
 
     /// Makes the next waiting job active as if a worker had taken it and died.
     pub(crate) fn abandon_next(&self) {
-        match &self.place {
+        match &self.server {
             Place::Redis(_) => {
-                self.redis_says::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
-                self.redis_says::<()>("DEL bull:mail:marker");
+                self.redis::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
+                self.redis::<()>("DEL bull:mail:marker");
             }
             Place::Sqlite(file) => file.abandon_next(),
         }
@@ -150,14 +168,14 @@ impl Fixture {
 
     /// Lets the store answer nobody, until it is thawed.
     pub(crate) fn freeze(&self) {
-        match &self.place {
+        match &self.server {
             Place::Redis(server) => server.freeze(),
             Place::Sqlite(file) => file.freeze(),
         }
     }
 
     pub(crate) fn thaw(&self) {
-        match &self.place {
+        match &self.server {
             Place::Redis(server) => server.thaw(),
             Place::Sqlite(file) => file.thaw(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{CancelReason, Job, JobError, JobState, LossReason, WorkerBuilder, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, event, on_both_stores};
+use crate::fixture::{Fixture, Gate, SECOND, event, on_both_stores};
 
 on_both_stores! {
     a_long_job_keeps_its_lock,
@@ -14,6 +14,8 @@ on_both_stores! {
     a_handler_that_ignores_the_loss_is_dropped,
     trust_ends_without_an_answer_and_before_the_lock_does,
     a_lock_manager_of_ones_own_keeps_locks_of_a_queue,
+    cancelling_reaches_the_run_that_counts,
+    a_worker_whose_only_job_is_lost_is_idle_though_no_server_answers,
     a_result_that_comes_after_the_loss_is_not_sent on 3 threads,
     a_blocked_runtime_loses_no_lock on 2 threads,
 }
@@ -173,4 +175,35 @@ async fn a_lock_manager_of_ones_own_keeps_locks_of_a_queue(f: Fixture) {
     f.drop_lock("1");
     assert_eq!(guard.lost().await, LossReason::Missing);
     locks.stop(Duration::ZERO).await;
+}
+
+async fn cancelling_reaches_the_run_that_counts(f: Fixture) {
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().concurrency(2).lock_duration(3600 * SECOND).lock_renew_time(Duration::from_millis(20));
+    let worker = worker.cancel_grace(60 * SECOND).stalled_interval(Duration::from_millis(50)).max_stalled(9);
+    let worker = worker.start(gate.handler()).unwrap();
+    gate.started().await;
+    f.drop_lock("1");
+    // The first run has its grace, while the job is found and run again.
+    assert_eq!(*gate.started().await.id(), id);
+    assert_eq!(worker.active().len(), 2, "both runs are here");
+    assert!(worker.cancel(&id, "the customer left"));
+    gate.open();
+    let job = f.until(&id, JobState::Failed).await.record;
+    assert_eq!(job.failed_reason.as_deref(), Some("the customer left"));
+}
+
+async fn a_worker_whose_only_job_is_lost_is_idle_though_no_server_answers(f: Fixture) {
+    let gate = Gate::new();
+    f.queue.add("x", &()).await.unwrap();
+    let worker = short_lock(&f).start(gate.handler()).unwrap();
+    let mut events = worker.events();
+    gate.started().await;
+    assert!(!worker.is_idle());
+    f.drop_lock("1");
+    event(&mut events, |e| matches!(e, WorkerEvent::LockLost { .. }).then_some(())).await;
+    f.freeze();
+    wait::until_async("it is idle", || async { worker.is_idle() }).await;
+    f.thaw();
 }

@@ -2,11 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report by panicking")]
 
 mod add;
+mod backoff;
+mod by_hand;
 mod close;
 mod damage;
+mod examples;
 mod faults;
 mod file;
+mod finished;
 mod fixture;
+mod health;
 mod locks;
 mod recover;
+mod robust;
+mod router;
+mod telemetry;
 mod work;

@@ -9,7 +9,7 @@ use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Gate, SECOND, event, on_both_stores};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event, on_both_stores};
 
 on_both_stores! {
     a_result_is_stored,
@@ -107,7 +107,7 @@ async fn a_handler_that_panics_before_it_begins_is_caught_too() {
     fn handler(job: Job) -> std::future::Ready<Result<(), JobError>> {
         panic!("at once: {}", job.id())
     }
-    let f = Fixture::redis();
+    let f = Fixture::start();
     let id = f.queue.add("x", &()).await.unwrap();
     let _worker = f.worker().start(handler).unwrap();
     assert!(f.until(&id, JobState::Failed).await.record.failed_reason.unwrap().contains("at once: 1"));
@@ -140,6 +140,21 @@ async fn a_cancelled_job_fails_with_the_reason(f: Fixture) {
     let job = f.until(&id, JobState::Failed).await.record;
     assert_eq!(job.failed_reason.as_deref(), Some("the customer left"));
     assert!(gate.ended.lock().unwrap().is_empty(), "its future was dropped");
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_looks() {
+    let f = Fixture::start();
+    let gate = Gate::new();
+    let id = f.queue.add("x", &()).await.unwrap();
+    let worker = f.worker().cancel_grace(60 * SECOND).start(gate.handler()).unwrap();
+    gate.started().await;
+    // One thread, and no await between the two: the handler is polled next when both are there.
+    assert!(worker.cancel(&id, "the customer left"));
+    gate.open();
+    let ended = || async { f.redis::<u32>(&format!("LLEN bull:{QUEUE}:active")) == 0 };
+    wait::until_async("it has ended", ended).await;
+    assert_eq!(f.job(&id).await.record.failed_reason.as_deref(), Some("the customer left"));
 }
 
 async fn progress_and_log_rows_are_kept(f: Fixture) {

@@ -135,9 +135,16 @@ fn decode(value: &Value, exchange: &Exchange) -> Result<Exchanged, Error> {
         return Err(bad_reply("another number of verdicts than of outcomes"));
     }
     let fresh = how.0 == b"new";
-    let jobs = (0..jobs).map(|_| taken(&mut parts, exchange, fresh)).collect::<Result<_, _>>()?;
-    let dropped = problems.iter().map(|(id, why)| Dropped { id: id.to_string(), why: why.to_string() }).collect();
-    Ok(Exchanged { verdicts, jobs, hint: read_hint(hint, hint_value), dropped })
+    let mut dropped: Vec<Dropped> =
+        problems.iter().map(|(id, why)| Dropped { id: id.to_string(), why: why.to_string() }).collect();
+    let mut taken_jobs = Vec::with_capacity(jobs);
+    for _ in 0..jobs {
+        match taken(&mut parts, exchange, fresh)? {
+            Ok(job) => taken_jobs.push(job),
+            Err(nameless) => dropped.push(nameless),
+        }
+    }
+    Ok(Exchanged { verdicts, jobs: taken_jobs, hint: read_hint(hint, hint_value), dropped })
 }
 
 fn next<'a, T: Deserialize<'a>>(parts: &mut Parts<'a>) -> Result<T, Error> {
@@ -166,7 +173,9 @@ fn read_hint(hint: Text<'_>, value: Option<f64>) -> Hint {
 }
 
 /// One job; see `lua/lib/taken.lua`. A fresh one was read just before it became active: what that changed is added.
-fn taken(parts: &mut Parts<'_>, exchange: &Exchange, fresh: bool) -> Result<Taken, Error> {
+///
+/// A job whose id no client can name is not run. It must not be an error either: the call would be repeated for ever.
+fn taken(parts: &mut Parts<'_>, exchange: &Exchange, fresh: bool) -> Result<Result<Taken, Dropped>, Error> {
     let place: u64 = next(parts)?;
     let id: Text<'_> = next(parts)?;
     let length: usize = next(parts)?;
@@ -177,12 +186,14 @@ fn taken(parts: &mut Parts<'_>, exchange: &Exchange, fresh: bool) -> Result<Take
         fields.push((field.0, value.0));
     }
     let token = format!("{}:{}", exchange.call.base, exchange.lease.first + place).into();
-    let id = JobId::existing(id.to_string())?;
+    let Some(id) = std::str::from_utf8(id.0).ok().and_then(|id| JobId::existing(id).ok()) else {
+        return Ok(Err(Dropped { id: id.to_string(), why: "its id is empty or not UTF-8".to_owned() }));
+    };
     let mut record = codec::record(&id, fields);
     if fresh && let Ok(record) = &mut record {
         activated(record, exchange);
     }
-    Ok(Taken { id, token, record })
+    Ok(Ok(Taken { id, token, record }))
 }
 
 fn activated(record: &mut JobRecord, exchange: &Exchange) {

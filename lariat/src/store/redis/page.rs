@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::args::{number, text};
+use super::args::{Arg, number, text};
 use super::codec;
 use super::connect::Link;
 use super::keys::Keys;
@@ -12,26 +12,45 @@ use super::reply::{self, bad_reply};
 use super::script::Script;
 use crate::error::Error;
 use crate::id::JobId;
+use crate::job::JobRecord;
 use crate::store::view::{DamagedJob, JobPage, Page};
 
+/// Ids that one call looks at, so that a large page does not hold the server.
+const MOST_LOOKED_AT: u64 = 1000;
+
+/// A large page is read in several calls; `deadline` is that of each.
 pub(super) async fn page(link: &Link, keys: &Keys, page: &Page, deadline: Duration) -> Result<JobPage, Error> {
+    let script = Script::named("page")?;
     let order = if page.oldest_first { "1" } else { "" };
-    let args = [text(page.state.as_str()), place(page.from), place(page.count), text(order)];
-    let value = Script::named("page")?.run(link, &[&keys.base], &args, deadline).await?;
-    let mut found = JobPage::default();
-    for entry in reply::parts(&value)? {
-        let [id, record] = reply::parts(entry)? else { return Err(bad_reply("a job without a record")) };
-        match read(id, record) {
-            Ok(Ok(record)) => found.jobs.push(*record),
-            Ok(Err(why)) => found.damaged.push(DamagedJob { id: reply::text(id)?, why }),
-            Err(error) => return Err(error),
+    let (mut found, mut from, mut wanted) = (JobPage::default(), page.from, page.count);
+    while wanted > 0 {
+        let args = [text(page.state.as_str()), place(from), place(wanted), text(order), number(MOST_LOOKED_AT)];
+        let value = script.run(link, &[&keys.base], &args, deadline).await?;
+        let [looked, jobs] = reply::parts(&value)? else { return Err(bad_reply("a page of another shape")) };
+        let (looked, jobs) = (reply::count(looked)?, reply::parts(jobs)?);
+        for job in jobs {
+            push(&mut found, job)?;
         }
+        if looked < MOST_LOOKED_AT {
+            break;
+        }
+        from = from.saturating_add(looked);
+        wanted = wanted.saturating_sub(jobs.len() as u64);
     }
     Ok(found)
 }
 
+fn push(page: &mut JobPage, job: &Value) -> Result<(), Error> {
+    let [id, record] = reply::parts(job)? else { return Err(bad_reply("a job without a record")) };
+    match read(id, record)? {
+        Ok(record) => page.jobs.push(*record),
+        Err(why) => page.damaged.push(DamagedJob { id: reply::text(id)?, why }),
+    }
+    Ok(())
+}
+
 /// A record, or what is wrong with it. Instead of a record the script may give the server's words.
-fn read(id: &Value, record: &Value) -> Result<Result<Box<crate::job::JobRecord>, String>, Error> {
+fn read(id: &Value, record: &Value) -> Result<Result<Box<JobRecord>, String>, Error> {
     let Value::Array(fields) = record else { return Ok(Err(reply::text(record)?)) };
     match JobId::existing(reply::text(id)?) {
         Ok(id) => Ok(codec::record(&id, reply::pairs(fields)?)),
@@ -40,6 +59,6 @@ fn read(id: &Value, record: &Value) -> Result<Result<Box<crate::job::JobRecord>,
 }
 
 /// A position or a number of entries, no larger than a script can count.
-pub(super) fn place(number_of: u64) -> super::args::Arg<'static> {
-    number(number_of.min(1 << 40))
+pub(super) fn place(entries: u64) -> Arg<'static> {
+    number(entries.min(1 << 40))
 }

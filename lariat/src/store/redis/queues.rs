@@ -54,3 +54,61 @@ fn literally(text: &str) -> String {
     }
     pattern
 }
+
+#[cfg(test)]
+mod tests {
+    use interop::redis::RedisServer;
+
+    use super::*;
+    use crate::store::redis::connect::Purpose;
+    use crate::store::url;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    async fn found(server: &RedisServer, prefix: &str) -> Vec<String> {
+        let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, None);
+        let names = queues(&link, &Prefix::new(prefix).unwrap(), LONG).await.unwrap();
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn set(server: &RedisServer, keys: &[&str]) {
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.cmd("SET").arg(key).arg("x");
+        }
+        pipe.exec(&mut server.connection()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_known_by_any_of_its_signs_and_named_once() {
+        let server = RedisServer::start();
+        assert_eq!(found(&server, "bull").await, Vec::<String>::new());
+        set(&server, &["bull:zoo:meta", "bull:zoo:id", "bull:a b:id", "bull:{mail}:meta", "bull:old:wait"]);
+        set(&server, &["bull:é:meta", "bull:parents:waiting-children", "bull:idle:marker"]);
+        // Jobs, what belongs to jobs, other programs' keys.
+        set(
+            &server,
+            &["bull:no:17", "bull:no:message", "bull:no:17:id", "bull::meta", "bull:meta", "bull", "other:x:id"],
+        );
+        set(&server, &["bull:no:metrics:completed", "bull:no:id:lock", "bull2:x:id", "xbull:x:id", "lariat:bull:x:id"]);
+        assert_eq!(found(&server, "bull").await, ["a b", "idle", "old", "parents", "zoo", "{mail}", "é"]);
+    }
+
+    #[tokio::test]
+    async fn a_prefix_is_no_pattern() {
+        let server = RedisServer::start();
+        for prefix in ["b*l", "b?l", "b[u]l", "b\\l", "{b}", "b:l", "b^-l", "[^b]"] {
+            set(&server, &[&format!("{prefix}:own:meta"), "bul:stranger:meta", "b:stranger:meta", "u:stranger:meta"]);
+            assert_eq!(found(&server, prefix).await, ["own"], "{prefix}");
+        }
+    }
+
+    #[tokio::test]
+    async fn among_many_keys() {
+        let server = RedisServer::start();
+        let script = "for i = 1, 20000 do redis.call('HSET', 'bull:q' .. i % 7 .. ':' .. i, 'name', 'n') end
+            for i = 1, 300 do redis.call('SET', 'bull:queue-' .. i .. ':id', i) end";
+        redis::cmd("EVAL").arg(script).arg(0).exec(&mut server.connection()).unwrap();
+        assert_eq!(found(&server, "bull").await.len(), 300);
+    }
+}

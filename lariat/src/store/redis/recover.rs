@@ -32,7 +32,9 @@ pub(super) async fn recover(
     ];
     let value = Script::named("recover")?.run(link, &[&keys.base, &keys.suspects()], &args, deadline).await?;
     let [phase, passed, ids] = reply::parts(&value)? else { return Err(bad_reply("a slice of another shape")) };
-    let ids = reply::parts(ids)?.iter().map(|id| JobId::existing(reply::text(id)?)).collect::<Result<_, Error>>()?;
+    let ids = reply::parts(ids)?.iter().map(reply::text).collect::<Result<Vec<_>, Error>>()?;
+    // An empty id is nobody's; that it is there must not end the search.
+    let ids = ids.into_iter().filter_map(|id| JobId::existing(id).ok()).collect();
     let phase = reply::text(phase)?;
     let more = (!phase.is_empty())
         .then(|| Ok::<_, Error>(RecoverCursor(format!("{phase} {}", reply::count(passed)?))))

@@ -68,8 +68,11 @@ pub(super) fn text_or_nil(value: &Value) -> Result<Option<String>, Error> {
     }
 }
 
+/// Names and their values.
+pub(super) type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+
 /// Names and values that come in turn.
-pub(super) fn pairs(values: &[Value]) -> Result<Vec<(&[u8], &[u8])>, Error> {
+pub(super) fn pairs(values: &[Value]) -> Result<Pairs<'_>, Error> {
     values.chunks_exact(2).map(|pair| Ok((bytes(&pair[0])?, bytes(&pair[1])?))).collect()
 }
 

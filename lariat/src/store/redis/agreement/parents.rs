@@ -1,5 +1,6 @@
 //! What a child's end means to its parent, and parents that wait.
 
+use super::edits::node;
 use super::steps::End;
 use super::*;
 use crate::store::exchange::Verdict;
@@ -192,17 +193,6 @@ fn a_damaged_parent_costs_a_report_and_not_the_child() {
     assert!(ours.dropped[0].id == "c0" && ours.dropped[0].why.contains("WRONGTYPE"), "{:?}", ours.dropped);
 }
 
-/// Adds a tree on both sides: BullMQ does, on each.
-fn tree(both: &Both, flow: &Value) {
-    both.by_node(json!({"op": "flow", "flow": flow, "now": NOW})).unwrap();
-}
-
-fn node(id: &str, queue: &str, opts: &Value, children: Vec<Value>) -> Value {
-    let mut opts = opts.clone();
-    opts["jobId"] = id.into();
-    json!({"name": id, "queueName": queue, "data": id, "opts": opts, "children": children})
-}
-
 const FLAGS: [&str; 5] = [
     "failParentOnFailure",
     "continueParentOnFailure",
@@ -219,9 +209,9 @@ fn a_failure_goes_up_to_the_grandparent() {
             both.wipe();
             let mut opts = middle_opts.clone();
             opts[flag] = true.into();
-            let child = node("child", "q", &json!({"failParentOnFailure": true}), vec![]);
-            let middle = node("middle", "q", &opts, vec![child]);
-            tree(&both, &node("top", "q", &json!({}), vec![middle]));
+            let child = node("child", "q", &json!({"failParentOnFailure": true}), &[]);
+            let middle = node("middle", "q", &opts, &[child]);
+            both.tree(&node("top", "q", &json!({}), &[middle]));
             let child = both.hold(1, NOW);
             both.end(&child, End::Failed, NOW + 1);
             both.assert_same();
@@ -254,8 +244,8 @@ fn a_parent_in_another_queue_of_every_kind() {
             for (flag, end) in FLAGS.into_iter().map(|flag| (flag, End::Failed)).chain([("unflagged", End::Completed)])
             {
                 both.wipe();
-                let child = node("c", "q", &json!({flag: true}), vec![]);
-                tree(&both, &node("p", "other", &parent, vec![child]));
+                let child = node("c", "q", &json!({flag: true}), &[]);
+                both.tree(&node("p", "other", &parent, &[child]));
                 let child = both.hold(1, NOW);
                 both.both(&[ground, &["DEL", "bull:q:marker"], &["DEL", "bull:other:marker"]]);
                 both.end(&child, end, NOW + 2);
@@ -279,7 +269,7 @@ fn a_parent_that_is_elsewhere_by_now() {
     for place in places {
         for (flag, end) in FLAGS.into_iter().map(|flag| (flag, End::Failed)).chain([("unflagged", End::Completed)]) {
             both.wipe();
-            tree(&both, &node("p", "q", &json!({"delay": 60}), vec![node("c", "q", &json!({flag: true}), vec![])]));
+            both.tree(&node("p", "q", &json!({"delay": 60}), &[node("c", "q", &json!({flag: true}), &[])]));
             let child = both.hold(1, NOW);
             both.both(&[&["ZREM", "bull:q:waiting-children", "p"]]);
             both.both(place);
@@ -298,8 +288,8 @@ fn a_child_that_its_parent_knows_no_more() {
             both.wipe();
             let mut opts = opts;
             opts[flag] = true.into();
-            let children = vec![node("c", "q", &opts, vec![]), node("d", "q", &json!({}), vec![])];
-            tree(&both, &node("p", "q", &json!({}), children));
+            let children = [node("c", "q", &opts, &[]), node("d", "q", &json!({}), &[])];
+            both.tree(&node("p", "q", &json!({}), &children));
             let child = both.hold(1, NOW);
             both.both(&[&["SREM", "bull:q:p:dependencies", "bull:q:c"]]);
             both.end(&child, end, NOW + 2);
@@ -314,8 +304,8 @@ fn an_older_client_wrote_the_parents_key_alone() {
     let both = Both::without_markers();
     for end in [End::Completed, End::Failed] {
         both.wipe();
-        let child = node("c", "q", &json!({"failParentOnFailure": true}), vec![]);
-        tree(&both, &node("p", "other", &json!({}), vec![child]));
+        let child = node("c", "q", &json!({"failParentOnFailure": true}), &[]);
+        both.tree(&node("p", "other", &json!({}), &[child]));
         let child = both.hold(1, NOW);
         both.both(&[&["HDEL", "bull:q:c", "parent"]]);
         both.end(&child, end, NOW + 2);
@@ -330,8 +320,8 @@ fn a_failed_child_that_is_not_kept_holds_nobody() {
     for flag in FLAGS {
         for parent in [json!({}), json!({"priority": 2}), json!({"delay": 60})] {
             both.wipe();
-            let child = node("c", "q", &json!({flag: true, "removeOnFail": true}), vec![]);
-            tree(&both, &node("p", "other", &parent, vec![child]));
+            let child = node("c", "q", &json!({flag: true, "removeOnFail": true}), &[]);
+            both.tree(&node("p", "other", &parent, &[child]));
             let child = both.hold(1, NOW);
             both.both(&[&["DEL", "bull:q:marker"], &["DEL", "bull:other:marker"]]);
             both.end(&child, End::Failed, NOW + 2);

@@ -1,4 +1,4 @@
-//! Random walks: adds, flows, takes, ends, pauses, limits, searches for stalled jobs, in any order. BullMQ goes step by
+//! Random walks: adds, flows, takes, ends, changes, pauses, limits, searches for stalled jobs, in any order. BullMQ goes step by
 //! step; we go step by step too, or hand in and take many at once. Where they arrive must be the same.
 
 use proptest::prelude::*;
@@ -6,6 +6,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::steps::{End, Held, held};
 use super::*;
+use crate::JobState;
+use crate::store::change::{Change, Setting};
 use crate::store::exchange::Verdict;
 
 #[derive(Debug, Clone)]
@@ -13,6 +15,9 @@ enum Move {
     Add(Value),
     /// A step that only BullMQ does so far, on both databases.
     Node(Value),
+    /// A change to a job that may not be there, or be anywhere.
+    Edit(String, Change),
+    Set(Setting),
     /// A parent with children, whose options these are.
     Family(Value, Vec<Value>),
     Take,
@@ -72,32 +77,51 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
-/// Something of the operators', or an add that only BullMQ does so far. Its place among them makes ids.
-fn node(rules: bool) -> impl Strategy<Value = Value> {
+/// An add that only BullMQ does so far.
+fn deduplicated(rules: bool) -> impl Strategy<Value = Value> {
     let dedup = prop_oneof![
         Just(json!({"id": "d"})),
         Just(json!({"id": "d", "ttl": 600_000})),
         Just(json!({"id": "d", "keepLastIfActive": true})),
         Just(json!({"id": "d", "replace": true})),
     ];
-    let deduplicated = (options(rules), dedup).prop_map(|(mut opts, dedup)| {
+    (options(rules), dedup).prop_map(|(mut opts, dedup)| {
         opts["deduplication"] = dedup;
         json!({"op": "add", "name": "dedup", "data": 1, "opts": opts})
-    });
-    let id = || (1..9u32).prop_map(|id| id.to_string());
+    })
+}
+
+/// Something of an operator's, to a job; its place among them makes ids, and families have names.
+fn edit() -> impl Strategy<Value = Move> {
+    let id = prop_oneof![
+        4 => (1..12u32).prop_map(|id| id.to_string()),
+        1 => (1..3u32).prop_map(|f| format!("f{f}")),
+        1 => (1..3u32, 0..3u32).prop_map(|(f, c)| format!("f{f}c{c}")),
+    ];
+    let from = prop_oneof![Just(None), Just(Some(JobState::Completed)), Just(Some(JobState::Failed))];
+    let change = prop_oneof![
+        2 => Just(Change::Promote),
+        2 => prop_oneof![Just(0u64), Just(1), Just(50)].prop_map(|ms| Change::Delay(Duration::from_millis(ms))),
+        3 => (0..4u32, any::<bool>()).prop_map(|(priority, lifo)| Change::Priority { priority, lifo }),
+        3 => (from, any::<bool>(), any::<bool>()).prop_map(|(from, reset_made, reset_started)| {
+            Change::Reprocess { from, reset_made, reset_started }
+        }),
+        2 => any::<bool>().prop_map(|children| Change::Remove { children }),
+    ];
+    (id, change).prop_map(|(id, change)| Move::Edit(id, change))
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let window = Duration::from_secs(600);
     prop_oneof![
-        4 => deduplicated,
-        1 => Just(json!({"op": "pause"})),
-        2 => Just(json!({"op": "resume"})),
-        1 => (1..4).prop_map(|n| json!({"op": "setGlobalConcurrency", "concurrency": n})),
-        2 => Just(json!({"op": "removeGlobalConcurrency"})),
-        1 => (1..4).prop_map(|n| json!({"op": "setGlobalRateLimit", "max": n, "duration": 600_000})),
-        2 => Just(json!({"op": "removeGlobalRateLimit"})),
-        1 => Just(json!({"op": "queue", "method": "removeRateLimitKey"})),
-        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "promote"})),
-        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "remove"})),
-        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "retry", "args": ["failed"]})),
-        1 => id().prop_map(|id| json!({"op": "job", "id": id, "method": "changePriority", "args": [{"priority": 2}]})),
+        1 => Just(Setting::Pause),
+        2 => Just(Setting::Resume),
+        1 => (1..4u64).prop_map(|most| Setting::Concurrency(Some(most))),
+        2 => Just(Setting::Concurrency(None)),
+        1 => (1..4u64).prop_map(move |max| Setting::RateLimit(Some(RateLimit { max, duration: window }))),
+        2 => Just(Setting::RateLimit(None)),
+        1 => Just(Setting::Limited(Some(window))),
+        2 => Just(Setting::Limited(None)),
     ]
 }
 
@@ -122,7 +146,9 @@ fn moves(batches: bool) -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         6 => options(batches).prop_map(Move::Add),
         2 => family(batches),
-        3 => node(batches).prop_map(Move::Node),
+        1 => deduplicated(batches).prop_map(Move::Node),
+        3 => edit(),
+        2 => setting().prop_map(Move::Set),
         8 => Just(Move::Take),
         10 => (prop::collection::vec((0usize..20, end()), ends), takes).prop_map(|(ends, takes)| Move::Ends(ends, takes)),
         1 => (0usize..20, end()).prop_map(|(which, end)| Move::Refused(which, end)),
@@ -155,6 +181,10 @@ impl Walk<'_> {
                 step["now"] = now.into();
                 let _ = both.by_node(step);
             }
+            Move::Edit(job, change) => {
+                let _ = both.edit(job, change, now);
+            }
+            Move::Set(setting) => both.set(*setting),
             Move::Family(parent, children) => self.family(parent, children),
             Move::Take => {
                 self.tokens += 1;
@@ -225,10 +255,10 @@ impl Walk<'_> {
         let settles = outcomes.iter().map(|(held, end)| held.ours(*end)).collect();
         let ours = self.both.ours(settles, takes, first, self.now);
         assert_eq!(ours.verdicts, verdicts, "{outcomes:?}");
-        let taken = held(&ours, first);
-        assert_eq!(taken.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
+        let started = held(&ours, first);
+        assert_eq!(started.iter().map(|held| held.id.clone()).collect::<Vec<_>>(), ids);
         self.tokens += takes as u64;
-        self.held.extend(taken);
+        self.held.extend(started);
         // Those that have no child to wait for run on.
         let resumed = outcomes.into_iter().zip(&verdicts);
         self.held.extend(resumed.filter(|(_, v)| **v == Verdict::Resume).map(|((held, _), _)| held));

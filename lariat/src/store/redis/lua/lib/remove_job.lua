@@ -1,6 +1,7 @@
 --- @include emit_in
 --- @include queue
 --- @include take_out
+--- @include held_below
 -- Deletes a job wherever it is, and with `deep` the jobs below it, which may be in other queues.
 local gone = {}
 
@@ -9,20 +10,6 @@ local function queue_and_id(key)
     return base, string.sub(key, #base + 1)
   end
   return split_key(key)
-end
-
--- Whether a worker holds the job or a pending one below it.
-local function is_held(job, deep, seen)
-  if call('EXISTS', job .. ':lock') == 1 then
-    return true
-  end
-  seen[job] = true
-  for _, child in ipairs(deep and call('SMEMBERS', job .. ':dependencies') or {}) do
-    if not seen[child] and is_held(child, deep, seen) then
-      return true
-    end
-  end
-  return false
 end
 
 local remove_below

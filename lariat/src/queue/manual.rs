@@ -1,0 +1,216 @@
+//! Taking jobs and settling them by hand, for programs that have a loop of their own.
+//!
+//! [`hand`] has the lane and takes, [`taken`] is a job in the user's hands. Both go by the worker's calls, lease and
+//! decisions: there is one way to take a job.
+
+mod hand;
+mod taken;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lariat_lock::{LockManager, Terms};
+use tokio::runtime::Handle as Runtime;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use self::hand::Hand;
+pub use self::taken::TakenJob;
+use crate::error::{Error, ErrorKind};
+use crate::id::QueueName;
+use crate::job::Keep;
+use crate::retry::NextAttempt;
+use crate::store::Store;
+use crate::telemetry::{self, operation};
+use crate::worker::{Announcer, FailedAttempt, Limits, Options, Searcher, StoreCalls, Strategy};
+
+/// A consumer without handlers: takes jobs one by one, and lets you say what became of each (BullMQ's `getNextJob`,
+/// `moveToCompleted`, `moveToFailed`, …). Cheap to clone; clones share their calls.
+///
+/// While a taken job is held its lock is renewed, as a [`Worker`](crate::Worker) does it. As a worker does, it looks for
+/// jobs whose worker is gone, and puts them back. Timeouts of jobs are left to you.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lariat::Error> {
+/// use std::time::Duration;
+/// use lariat::{Manual, Store};
+///
+/// let store = Store::connect("redis://127.0.0.1").await?;
+/// let mail = Manual::builder(&store, "mail").start()?;
+/// while let Some(taken) = mail.take_or_wait(Duration::from_secs(60)).await? {
+///     match taken.job().data::<String>() {
+///         Ok(address) => taken.complete(&format!("sent to {address}")).await?,
+///         Err(error) => taken.fail(error.to_string()).await?,
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Manual {
+    hand: Arc<Hand>,
+}
+
+/// What a [`Manual`] is to be.
+#[derive(Debug, Clone)]
+#[must_use = "nothing can be taken until it is started"]
+pub struct ManualBuilder {
+    store: Store,
+    queue: String,
+    options: Options,
+    renewed: bool,
+}
+
+impl Manual {
+    /// Taking by hand from this queue, with the options to be set.
+    pub fn builder(store: &Store, queue: &str) -> ManualBuilder {
+        ManualBuilder { store: store.clone(), queue: queue.to_owned(), options: Options::default(), renewed: true }
+    }
+
+    /// Takes the next job, if one is ready.
+    ///
+    /// None also where the queue is paused or a limit is reached. A job that cannot be run (its record cannot be read, or
+    /// it is to fail without being run) is failed on the way, and the next one taken. An error where the store has not
+    /// answered for 5 s. Cancel safe: a job that is taken for a call that was dropped goes back to the front of the queue.
+    pub async fn take(&self) -> Result<Option<TakenJob>, Error> {
+        self.take_or_wait(Duration::ZERO).await
+    }
+
+    /// Takes the next job; waits for one, for `longest` at most. Otherwise as [`take`](Self::take). Cancel safe.
+    ///
+    /// Several may wait at a time; each job wakes one.
+    pub async fn take_or_wait(&self, longest: Duration) -> Result<Option<TakenJob>, Error> {
+        let queue = self.hand.queue.as_str();
+        let span = operation!(telemetry::GET_NEXT_JOB, queue);
+        let until = Instant::now() + longest.min(hand::FOR_EVER);
+        hand::take(&self.hand, until).instrument(span).await.map_err(|e| e.in_queue(queue))
+    }
+
+    /// The queue that it takes from.
+    pub fn queue(&self) -> &QueueName {
+        &self.hand.queue
+    }
+}
+
+impl fmt::Debug for Manual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Manual({})", self.hand.queue)
+    }
+}
+
+impl ManualBuilder {
+    /// How long a job stays locked without a renewal; 30 s unless set, at least 100 ms.
+    pub fn lock_duration(mut self, duration: Duration) -> Self {
+        self.options.lock_duration = duration;
+        self
+    }
+
+    /// Leaves locks alone: a job has to be settled within the lock's duration, or is found stalled and run again. For
+    /// those who renew locks themselves ([`Store::locks`]), or who know that they are quick.
+    pub fn without_renewal(mut self) -> Self {
+        self.renewed = false;
+        self
+    }
+
+    /// The name that is recorded with each job that is taken, and shown in lists of workers.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.options.name = Some(name.into());
+        self
+    }
+
+    /// Takes at most `max` jobs in each window of `duration`; see
+    /// [`WorkerBuilder::rate_limit`](crate::WorkerBuilder::rate_limit).
+    pub fn rate_limit(mut self, max: u64, duration: Duration) -> Self {
+        self.options.limiter = Some(crate::store::exchange::RateLimit { max, duration });
+        self
+    }
+
+    /// How often stalled jobs are looked for; 30 s unless set.
+    pub fn stalled_interval(mut self, interval: Duration) -> Self {
+        self.options.stalled_interval = interval;
+        self
+    }
+
+    /// How often a job may be found stalled and run again; 1 unless set.
+    pub fn max_stalled(mut self, count: u32) -> Self {
+        self.options.max_stalled = count;
+        self
+    }
+
+    /// Which completed jobs are kept where the job does not say; all unless set.
+    pub fn remove_on_complete(mut self, keep: Keep) -> Self {
+        self.options.remove_on_complete = keep;
+        self
+    }
+
+    /// Which failed jobs are kept where the job does not say; all unless set.
+    pub fn remove_on_fail(mut self, keep: Keep) -> Self {
+        self.options.remove_on_fail = keep;
+        self
+    }
+
+    /// See [`WorkerBuilder::backoff_strategy`](crate::WorkerBuilder::backoff_strategy).
+    pub fn backoff_strategy(
+        mut self,
+        decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
+    ) -> Self {
+        self.options.backoff = Some(Strategy::new(decide));
+        self
+    }
+
+    /// Checks the options. No I/O yet; it needs a Tokio runtime, in which its calls run from then on.
+    pub fn start(self) -> Result<Manual, Error> {
+        let ManualBuilder { store, queue, options, renewed } = self;
+        options.check().map_err(|e| e.in_queue(&queue))?;
+        let runtime = Runtime::try_current()
+            .map_err(|e| Error::new(ErrorKind::Invalid, "taking jobs needs a Tokio runtime").because(e))?;
+        let queue = QueueName::new(queue)?;
+        let invalid = |e: lariat_lock::ConfigError| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&queue);
+        let terms = Terms::new(options.lock_duration, None).map_err(invalid)?;
+        let locks = if renewed {
+            let locks = LockManager::builder(store.lock_store(&queue)?).lock_duration(options.lock_duration);
+            Some(locks.start().map_err(invalid)?)
+        } else {
+            None
+        };
+        let backend = store.queue(&queue, options.name.as_deref())?;
+        let shared_name: Arc<str> = queue.as_str().into();
+        let (say, stop) = (Announcer::new(), CancellationToken::new());
+        let searcher = Searcher {
+            queue: Arc::clone(&shared_name),
+            backend: Arc::clone(&backend),
+            interval: options.stalled_interval,
+            max_stalled: options.max_stalled,
+            say: say.clone(),
+            stop: stop.clone(),
+        };
+        runtime.spawn(searcher.run());
+        let limits = Limits {
+            timeout: None,
+            cancel_grace: Duration::ZERO,
+            lost_grace: Duration::ZERO,
+            remove_on_complete: options.remove_on_complete,
+            remove_on_fail: options.remove_on_fail,
+            backoff: options.backoff,
+        };
+        let calls = StoreCalls::new(shared_name, backend, options.lock_duration, say.clone());
+        Ok(Manual {
+            hand: Arc::new(Hand {
+                queue,
+                calls,
+                locks,
+                terms,
+                limits,
+                limiter: options.limiter,
+                name: options.name,
+                say,
+                runtime,
+                lane: tokio::sync::Mutex::default(),
+                waiting: tokio::sync::Mutex::default(),
+                allowed: tokio::sync::OnceCell::new(),
+                _stop: stop.drop_guard(),
+            }),
+        })
+    }
+}

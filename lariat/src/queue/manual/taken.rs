@@ -1,0 +1,203 @@
+//! A job in the user's hands.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lariat_lock::LossReason;
+use serde::Serialize;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
+
+use super::hand::{Hand, PATIENCE};
+use crate::error::{Error, ErrorKind};
+use crate::job::{CancelReason, Job, JobError, Outcome, check_due};
+use crate::store::exchange::{Settle, Transition, Verdict};
+use crate::telemetry::{self, operation};
+use crate::time::Timestamp;
+use crate::worker::{Ended, Lease, tell, transition};
+
+macro_rules! span {
+    ($taken:expr, $name:ident) => {
+        operation!(telemetry::$name, $taken.hand.queue.as_str(), telemetry::JOB_ID => $taken.job.id().as_str())
+    };
+}
+
+/// A job taken by [`Manual`](super::Manual), to be settled once, by one of the methods that consume it.
+///
+/// Dropped without that it is put back to the front of the queue in the background, as if it had not been taken. Where
+/// that cannot be done (its runtime has ended, or the process), its lock lapses and the job is found stalled.
+///
+/// Each settles with the proof of holding the job. An error whose [`refusal`](Error::refusal) is
+/// [`MissingLock`](crate::Refusal::MissingLock) or [`LockTaken`](crate::Refusal::LockTaken), or of the kind
+/// [`Closed`](ErrorKind::Closed), says that the job is no longer ours: nothing was written. While the store does not
+/// answer the outcome is sent on, for as long as the lock may last; an error that [`is_unknown`](Error::is_unknown) or
+/// [`is_unreachable`](Error::is_unreachable) leaves open what became of it. Cancel safe: once begun, settling goes on in
+/// the background.
+#[must_use = "a taken job that is dropped is put back"]
+pub struct TakenJob {
+    job: Job,
+    lease: Arc<Lease>,
+    hand: Arc<Hand>,
+    settled: bool,
+    _watched: DropGuard,
+}
+
+impl TakenJob {
+    pub(super) fn new(job: Job, lease: Arc<Lease>, hand: Arc<Hand>) -> TakenJob {
+        let held = CancellationToken::new();
+        let (watched, given_up) = (Arc::clone(&lease), held.clone());
+        // A handler is told by its worker that its lock is lost; here nobody else would tell.
+        hand.runtime.spawn(async move {
+            tokio::select! {
+                reason = watched.lost() => {
+                    watched.cancel(CancelReason::LockLost(reason));
+                }
+                () = given_up.cancelled() => {}
+            }
+        });
+        TakenJob { job, lease, hand, settled: false, _watched: held.drop_guard() }
+    }
+
+    /// The job: its payload, and what may be reported of it. [`Job::cancelled`] tells when its lock is lost.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// It is done, with this result (BullMQ's `moveToCompleted`).
+    ///
+    /// A result that cannot be written as JSON is an error, and the job has failed for good with it.
+    pub async fn complete<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        let span = span!(self, COMPLETE);
+        match Outcome::done(value) {
+            Ok(done) => self.settle(Ok(done)).instrument(span).await,
+            Err(unwritable) => {
+                let error = self.about(Error::new(ErrorKind::Data, unwritable.reason().to_owned()));
+                self.settle(Err(unwritable)).instrument(span).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// It has failed for good, whatever attempts are left (BullMQ's `moveToFailed` with an `UnrecoverableError`).
+    pub async fn fail(self, reason: impl Into<String>) -> Result<(), Error> {
+        let span = span!(self, FAIL);
+        self.settle(Err(JobError::fail(reason))).instrument(span).await
+    }
+
+    /// The attempt has failed (BullMQ's `moveToFailed`): the job is tried again as its attempts and its backoff say, or
+    /// has failed for good where none is left.
+    pub async fn retry(self, reason: impl Into<String>) -> Result<(), Error> {
+        let span = span!(self, RETRY);
+        self.settle(Err(JobError::retry(reason))).instrument(span).await
+    }
+
+    /// It is to run again after this time (BullMQ's `moveToDelayed`). It uses no attempt. A delay that ends too late is an
+    /// error, and the job is put back.
+    pub async fn delay(self, delay: Duration) -> Result<(), Error> {
+        check_due("delay", delay, Timestamp::now()).map_err(|e| self.about(e))?;
+        let span = span!(self, DELAY);
+        self.settle(Ok(Outcome::Delay(delay))).instrument(span).await
+    }
+
+    /// It goes back to the front of the queue, as if it had not been taken (BullMQ's `moveToWait`).
+    pub async fn put_back(self) -> Result<(), Error> {
+        let span = span!(self, PUT_BACK);
+        self.settle(Ok(Outcome::PutBack)).instrument(span).await
+    }
+
+    /// It waits until its children have ended, and can be taken again then (BullMQ's `moveToWaitingChildren`). Where none
+    /// is pending it is handed back, to go on with.
+    pub async fn wait_for_children(mut self) -> Result<Option<TakenJob>, Error> {
+        let span = span!(self, WAIT_FOR_CHILDREN);
+        match self.hand_in(Transition::WaitForChildren).instrument(span).await? {
+            Verdict::Resume if self.retaken() => {
+                self.settled = false;
+                Ok(Some(self))
+            }
+            Verdict::Resume => Err(self.lost(LossReason::Expired)),
+            verdict => self.judged(verdict).map(|()| None),
+        }
+    }
+
+    fn retaken(&self) -> bool {
+        self.hand.locks.as_ref().is_none_or(|locks| self.lease.retake(locks))
+    }
+
+    async fn settle(mut self, ended: Result<Outcome, JobError>) -> Result<(), Error> {
+        let (record, limits) = (self.job.record(), &self.hand.limits);
+        let to = transition(Ended::Returned(ended), record, limits, Timestamp::now(), fastrand::f64());
+        // What was returned always leads somewhere; only what was stopped may not.
+        let to = to.unwrap_or(Transition::PutBack);
+        let verdict = self.hand_in(to).await?;
+        self.judged(verdict)
+    }
+
+    /// Sends the outcome in a task of its own, and waits for the store's word.
+    async fn hand_in(&mut self, to: Transition) -> Result<Verdict, Error> {
+        if let Err(loss) = self.lease.settle() {
+            // After expiry it may still be ours, and is put back; the store judges.
+            self.settled = loss != LossReason::Expired;
+            return Err(self.lost(loss));
+        }
+        self.settled = true;
+        let sending = self.hand.runtime.spawn(send(Arc::clone(&self.hand), Arc::clone(&self.lease), to));
+        let patience = self.hand.terms.lock_duration().max(PATIENCE);
+        match tokio::time::timeout(patience, sending).await {
+            Ok(Ok(Some(verdict))) => Ok(verdict),
+            Ok(Err(_)) => {
+                Err(self.about(Error::new(ErrorKind::Unknown, "the runtime ended before the store answered")))
+            }
+            Ok(Ok(None)) | Err(_) => Err(self.about(self.hand.silent())),
+        }
+    }
+
+    fn judged(&self, verdict: Verdict) -> Result<(), Error> {
+        match verdict {
+            Verdict::Accepted | Verdict::Resume => Ok(()),
+            Verdict::Refused(refusal) => Err(self.about(Error::refused(refusal))),
+            Verdict::Broken(why) => Err(self.about(Error::new(ErrorKind::Store, why))),
+        }
+    }
+
+    fn lost(&self, loss: LossReason) -> Error {
+        let words = format!("the job's lock is lost ({loss}): nothing was written");
+        self.about(Error::new(ErrorKind::Closed, words))
+    }
+
+    fn about(&self, error: Error) -> Error {
+        error.in_queue(&self.hand.queue).for_job(self.job.id())
+    }
+}
+
+/// Sends an outcome to its end. The lock is renewed until then.
+async fn send(hand: Arc<Hand>, lease: Arc<Lease>, to: Transition) -> Option<Verdict> {
+    let settle = Settle { id: lease.id.clone(), token: lease.shared_token(), to };
+    let answered = hand.exchange(vec![settle.clone()], 0, false).await;
+    let verdict = answered.and_then(|answered| answered.reply.verdicts.into_iter().next());
+    if verdict == Some(Verdict::Accepted) {
+        tell::accepted(hand.queue.as_str(), &settle.to);
+    }
+    // One that goes on keeps its lock.
+    if verdict != Some(Verdict::Resume) {
+        lease.release();
+    }
+    verdict
+}
+
+impl Drop for TakenJob {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        // Should its trust be over: the store judges.
+        self.lease.settle().ok();
+        self.hand.runtime.spawn(send(Arc::clone(&self.hand), Arc::clone(&self.lease), Transition::PutBack));
+    }
+}
+
+impl fmt::Debug for TakenJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TakenJob").field(&self.job).finish()
+    }
+}

@@ -1,0 +1,85 @@
+//! What a worker's task says in the log, and the figures that it keeps up.
+
+use std::time::Duration;
+
+use tracing::{Level, Span};
+
+use crate::id::JobId;
+use crate::store::exchange::{DelayedAttempt, Dropped, Transition};
+use crate::telemetry::{self, Cause, TARGET};
+
+static DROPPED: Cause = Cause::new();
+static REFUSED: Cause = Cause::new();
+
+/// An id was taken out of the queue.
+pub(crate) fn dropped(queue: &str, dropped: &Dropped) {
+    if let Some(unsaid) = DROPPED.may_say() {
+        tracing::warn!(
+            { telemetry::QUEUE } = queue,
+            { telemetry::JOB_ID } = dropped.id,
+            { telemetry::WHY } = dropped.why,
+            { telemetry::UNSAID } = unsaid,
+            "dropped a job that cannot be run"
+        );
+    }
+}
+
+/// The store did not take a job's outcome.
+pub(super) fn refused(queue: &str, id: &JobId, why: &str) {
+    if let Some(unsaid) = REFUSED.may_say() {
+        tracing::warn!(
+            { telemetry::QUEUE } = queue,
+            { telemetry::JOB_ID } = id.as_str(),
+            { telemetry::WHY } = why,
+            { telemetry::UNSAID } = unsaid,
+            "the store refused a job's result"
+        );
+    }
+}
+
+/// The worker ends by itself. Once in its life.
+pub(super) fn stops(queue: &str, why: &str) {
+    tracing::error!({ telemetry::QUEUE } = queue, { telemetry::WHY } = why, "the worker stops");
+}
+
+/// A handler has ended, within its span.
+pub(super) fn run_ended(queue: &str, name: &str, to: Option<&Transition>, took: Duration) {
+    Span::current().record(telemetry::JOB_STATE, to.map_or("dropped", state));
+    tracing::event!(
+        target: TARGET,
+        Level::DEBUG,
+        { telemetry::DURATION } = took.as_secs_f64() * 1000.0,
+        { telemetry::QUEUE } = queue,
+        { telemetry::JOB_NAME } = name,
+    );
+}
+
+fn state(to: &Transition) -> &'static str {
+    match to {
+        Transition::Complete { .. } => "completed",
+        Transition::Fail { .. } => "failed",
+        Transition::Retry { .. } | Transition::Delay { attempt: DelayedAttempt::Failed(_), .. } => "retried",
+        Transition::Delay { attempt: DelayedAttempt::NotUsed, .. } => "delayed",
+        Transition::WaitForChildren => "waiting-children",
+        Transition::PutBack => "put-back",
+    }
+}
+
+/// The store has taken in an outcome.
+pub(crate) fn accepted(queue: &str, to: &Transition) {
+    macro_rules! count {
+        ($name:expr) => {
+            tracing::event!(target: TARGET, Level::DEBUG, { $name } = 1_u64, { telemetry::QUEUE } = queue)
+        };
+    }
+    match to {
+        Transition::Complete { .. } => count!(telemetry::COMPLETED),
+        Transition::Fail { .. } => count!(telemetry::FAILED),
+        Transition::Retry { .. } | Transition::Delay { attempt: DelayedAttempt::Failed(_), .. } => {
+            count!(telemetry::RETRIED);
+        }
+        Transition::Delay { attempt: DelayedAttempt::NotUsed, .. } => count!(telemetry::DELAYED),
+        Transition::WaitForChildren => count!(telemetry::WAITING_CHILDREN),
+        Transition::PutBack => {}
+    }
+}
