@@ -36,7 +36,7 @@ pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
         loop {
             match events.next().await.ok_or("the worker has ended")? {
                 WorkerEvent::Retrying { reason, delay, .. } => {
-                    lines.push(format!("{name}: {reason}, again in {delay:?}"))
+                    lines.push(format!("{name}: {reason}, again in {delay:?}"));
                 }
                 WorkerEvent::Completed { .. } => break lines.push(format!("{name}: completed")),
                 WorkerEvent::Failed { reason, .. } => break lines.push(format!("{name}: failed: {reason}")),

@@ -141,9 +141,10 @@ async fn cost_of_a_whole_worker() {
         report(&format!("add, 100 in flight {options}"), jobs, start);
         let start = began();
         let worker = Worker::builder(&bench.store, "q").concurrency(50).start(async |_| Ok::<_, JobError>(())).unwrap();
-        while queue.overview().await.unwrap().counts.completed < jobs as u64 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        interop::wait::until_async("all are done", || async {
+            queue.overview().await.unwrap().counts.completed == jobs as u64
+        })
+        .await;
         report(&format!("no-op jobs, concurrency 50 {options}"), jobs, start);
         worker.close(PATIENCE).await;
         let start = began();
