@@ -46,7 +46,7 @@ impl NewJob {
             timestamp: job.timestamp.as_millis(),
             delay: ms(job.options.delay),
             priority: job.options.priority.into(),
-            side: if job.options.lifo { Side::Before } else { Side::Behind },
+            side: Side::of(job.options.lifo, job.options.priority.into()),
         }
     }
 }

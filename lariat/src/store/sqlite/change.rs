@@ -30,7 +30,11 @@ pub(super) async fn change(
 fn write(tx: &mut Tx<'_>, key: &QueueKey, change: &ChangeJob) -> Result<Changed, Fault> {
     let mut work = Work::on(tx, key, change.now.as_millis())?;
     let id = change.id.as_str();
-    let Some(job) = work.find(id)? else { return Err(Refusal::MissingJob.into()) };
+    let Some(job) = work.find(id)? else {
+        // A removal looks at the lock first, as on Redis, where a record may be gone and its lock still there.
+        let by_holder = change.holder.is_some() && matches!(change.change, Change::Remove { .. });
+        return Err(if by_holder { Refusal::MissingLock } else { Refusal::MissingJob }.into());
+    };
     if let Some(holder) = &change.holder {
         job.check_held(holder, work.tx.boot)?;
     }
@@ -124,7 +128,7 @@ impl Work<'_, '_> {
         let sql = "SELECT options FROM payload WHERE row = ?1";
         let options: Option<String> = self.tx.one(sql, [job.row], |row| row.get(0))?;
         let lifo = options.is_some_and(|text| options::decode(&text).is_ok_and(|options| options.lifo));
-        let spot = self.ready_spot(job.priority, if lifo { Side::Before } else { Side::Behind })?;
+        let spot = self.ready_spot(job.priority, Side::of(lifo, job.priority))?;
         self.tx.run(
             "UPDATE job SET finished_on = NULL, processed_on = NULL, return_value = NULL,
                     failed_reason = CASE WHEN ?2 THEN NULL ELSE failed_reason END,

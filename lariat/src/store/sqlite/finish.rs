@@ -164,9 +164,9 @@ impl Work<'_, '_> {
             params![self.queue, state, minute, ended, self.now],
         )?;
         self.tx.run(
-            "INSERT INTO metric_total (queue, state, ended) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET ended = ended + excluded.ended",
-            params![self.queue, state, ended],
+            "INSERT INTO metric_total (queue, state, ended, since) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET ended = ended + excluded.ended, since = max(since, ?5)",
+            params![self.queue, state, ended, minute, minute - i64::from(points)],
         )?;
         self.tx.run(
             "DELETE FROM metric WHERE queue = ?1 AND state = ?2 AND minute < ?3",

@@ -183,11 +183,13 @@ pub(super) fn workers(connection: &Connection, key: &QueueKey) -> Result<Vec<Wor
     )
 }
 
-/// By the minute, those without an end included; the present one, which is not over, is not among them.
+/// By the minute, those without an end included; the newest one, which may not be over, is not among them.
 pub(super) fn metrics(connection: &Connection, key: &QueueKey, state: JobState, count: u64) -> Result<Metrics, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(Metrics::default()) };
-    let mut total = connection.prepare_cached("SELECT ended FROM metric_total WHERE queue = ?1 AND state = ?2")?;
-    let total = total.query_row(params![queue, code(state)], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0);
+    let mut known =
+        connection.prepare_cached("SELECT ended, since FROM metric_total WHERE queue = ?1 AND state = ?2")?;
+    let known = known.query_row(params![queue, code(state)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((total, since)): Option<(i64, i64)> = known else { return Ok(Metrics::default()) };
     let minutes: Vec<(i64, i64, i64)> = all(
         connection,
         "SELECT minute, ended, at FROM metric WHERE queue = ?1 AND state = ?2 ORDER BY minute DESC",
@@ -195,17 +197,14 @@ pub(super) fn metrics(connection: &Connection, key: &QueueKey, state: JobState, 
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let Some(((newest, _, written), older)) = minutes.split_first() else { return Ok(Metrics::default()) };
-    let mut per_minute = Vec::new();
-    let mut expected = newest - 1;
+    let length = usize::try_from((newest - since).min(number(count))).unwrap_or(0);
+    let mut per_minute = vec![0; length];
     for (minute, ended, _) in older {
-        while expected > *minute && number(count) > i64::try_from(per_minute.len()).unwrap_or(i64::MAX) {
-            per_minute.push(0);
-            expected -= 1;
+        let place = usize::try_from(newest - 1 - minute).ok();
+        if let Some(slot) = place.and_then(|place| per_minute.get_mut(place)) {
+            *slot = u64::try_from(*ended).unwrap_or(0);
         }
-        per_minute.push(u64::try_from(*ended).unwrap_or(0));
-        expected = minute - 1;
     }
-    per_minute.truncate(usize::try_from(count).unwrap_or(usize::MAX));
     Ok(Metrics {
         total: u64::try_from(total).unwrap_or(0),
         per_minute,

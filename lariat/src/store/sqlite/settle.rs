@@ -42,8 +42,7 @@ impl Work<'_, '_> {
         let active = Some(JobState::Active);
         match &settle.to {
             Transition::Retry { failure, lifo } => {
-                let side = if *lifo { Side::Before } else { Side::Behind };
-                let spot = self.ready_spot(job.priority, side)?;
+                let spot = self.ready_spot(job.priority, Side::of(*lifo, job.priority))?;
                 self.failed_attempt(job.row, failure)?;
                 self.put(job.row, JobState::Active, spot)?;
                 self.emit(Kind::Waiting, id, None, active)

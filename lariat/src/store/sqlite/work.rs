@@ -25,6 +25,13 @@ pub(super) enum Side {
     Before,
 }
 
+impl Side {
+    /// `lifo` counts only among jobs without a priority.
+    pub(super) fn of(lifo: bool, priority: i64) -> Side {
+        if lifo && priority == 0 { Side::Before } else { Side::Behind }
+    }
+}
+
 /// A state with the order in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot {

@@ -143,5 +143,6 @@ CREATE TABLE metric_total (
     queue INTEGER NOT NULL,
     state INTEGER NOT NULL,
     ended INTEGER NOT NULL,
+    since INTEGER NOT NULL,                     -- the first minute that is known
     PRIMARY KEY (queue, state)
 ) STRICT, WITHOUT ROWID;
