@@ -14,7 +14,8 @@ pub(crate) use lariat_lock::BoxFuture;
 use lariat_lock::LockStore;
 
 pub(crate) mod change;
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod conformance;
 pub(crate) mod exchange;
 pub(crate) mod options;

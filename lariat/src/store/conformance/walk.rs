@@ -215,16 +215,16 @@ fn exchanged(answer: &Exchanged) -> String {
 
 /// Which jobs are where, in which order.
 async fn order(place: &Place) -> String {
-    let mut order = String::new();
+    let mut order = Vec::new();
     for state in JobState::ALL {
         let mut jobs = place.queue.page(&Page { state, from: 0, count: 1000, oldest_first: true }).await.unwrap().jobs;
         if matches!(state, JobState::Completed | JobState::Failed) {
             jobs.sort_by_key(|job| (job.finished_on, job.id.clone()));
         }
         let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
-        order += &format!("{state}: {}\n", ids.join(" "));
+        order.push(format!("{state}: {}", ids.join(" ")));
     }
-    order
+    order.join("\n")
 }
 
 /// All that can be seen of a queue.
@@ -285,6 +285,11 @@ async fn walk(seed: u64, redis: &Place, sqlite: &Place) {
             Step::Add(add) => {
                 let (ours, theirs) = (sqlite.queue.add(&add).await, redis.queue.add(&add).await);
                 same(&what, &words(&theirs), &words(&ours));
+                if walk.rng.u8(..4) == 0 {
+                    let (again, theirs) = (sqlite.queue.add(&add).await, redis.queue.add(&add).await);
+                    same(&format!("{what}, again"), &words(&theirs), &words(&again));
+                    same(&format!("{what}, its repeat"), &words(&ours), &words(&again));
+                }
                 walk.ids.extend(ours.unwrap().into_iter().map(Result::unwrap));
                 walk.ids.sort();
                 walk.ids.dedup();
@@ -294,6 +299,11 @@ async fn walk(seed: u64, redis: &Place, sqlite: &Place) {
                 let theirs = redis.queue.exchange(&exchange, PATIENCE).await.unwrap();
                 same(&what, &exchanged(&theirs), &exchanged(&ours));
                 walk.answered(&ours);
+                if !(ours.verdicts.is_empty() && ours.jobs.is_empty()) && walk.rng.u8(..4) == 0 {
+                    let ours = sqlite.queue.exchange(&exchange, PATIENCE).await.unwrap();
+                    let theirs = redis.queue.exchange(&exchange, PATIENCE).await.unwrap();
+                    same(&format!("{what}, again"), &exchanged(&theirs), &exchanged(&ours));
+                }
             }
             Step::Change(change) => {
                 let (ours, theirs) = (sqlite.queue.change(&change).await, redis.queue.change(&change).await);

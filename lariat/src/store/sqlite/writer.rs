@@ -235,6 +235,17 @@ fn fail(requests: Vec<Box<dyn Request>>, error: &Error) {
     }
 }
 
+/// Takes those out that are not to be begun any more.
+fn fail_late(left: &mut VecDeque<Box<dyn Request>>) {
+    let now = Instant::now();
+    if left.iter().all(|request| request.until() > now) {
+        return;
+    }
+    let (late, still): (Vec<_>, Vec<_>) = left.drain(..).partition(|request| request.until() <= now);
+    left.extend(still);
+    fail(late, &Error::new(ErrorKind::Unreachable, "the file was in use for as long as this call could wait"));
+}
+
 /// Whether somebody else has written since; those who wait are told what they want to know.
 fn poll(connection: &Connection, memory: &mut Memory, wakes: &Wakes) -> bool {
     // A look that fails is made again.
@@ -277,6 +288,7 @@ impl Batch<'_> {
     /// Begins a transaction; false when there is no request left to begin one for.
     fn begin(&mut self, left: &mut VecDeque<Box<dyn Request>>) -> bool {
         let mut pause = FIRST_PAUSE;
+        fail_late(left);
         while !left.is_empty() {
             let begun =
                 self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
@@ -287,13 +299,7 @@ impl Batch<'_> {
             if is_busy(&error) {
                 self.shared.pause(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                let now = Instant::now();
-                if left.iter().all(|request| request.until() > now) {
-                    continue;
-                }
-                let (late, still): (Vec<_>, Vec<_>) = left.drain(..).partition(|request| request.until() <= now);
-                left.extend(still);
-                fail(late, &explain(error));
+                fail_late(left);
             } else {
                 fail(left.drain(..).collect(), &explain(error));
             }
