@@ -14,7 +14,6 @@ const DEFAULT_PORT: u16 = 6379;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Redis(Address),
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "parsed all the same"))]
     Sqlite(SqliteAddress),
 }
 
