@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use lariat::{ErrorKind, Refusal};
+use lariat::{ErrorKind, Refusal, StopReason};
 
 /// The exit statuses, as the manual lists them. Ended by force is 128 and the signal.
 pub(crate) mod status {
@@ -69,6 +69,16 @@ impl From<lariat::Error> for Failure {
             _ => status::FAILED,
         };
         Failure { status, message: chain(&error) }
+    }
+}
+
+impl From<&StopReason> for Failure {
+    fn from(why: &StopReason) -> Failure {
+        match why.kind() {
+            ErrorKind::Denied => Failure::unreachable(why.to_string()),
+            // Jobs that this version cannot continue are no fault of the command line, which is what 2 would say.
+            _ => Failure::failed(why.to_string()),
+        }
     }
 }
 

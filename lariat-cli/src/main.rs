@@ -8,6 +8,7 @@ mod cmd;
 mod failure;
 mod opts;
 mod output;
+mod table;
 mod work;
 
 use std::process::ExitCode;
@@ -32,10 +33,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: args::Cli) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start: {e}")))?;
+    // Only a worker has enough to do for more than one thread. On one thread tasks run in the order in which they were
+    // spawned, on which `add --stdin` counts.
+    let mut builder = match cli.verb {
+        args::Verb::Work(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(|e| Failure::failed(format!("cannot start: {e}")))?;
     let status = runtime.block_on(cmd::run(cli));
     // A read of stdin may still be blocking a thread; nothing that matters runs any more.
     runtime.shutdown_background();

@@ -6,23 +6,65 @@ use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lariat::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Writes data to stdout. A reader that has had enough (`| head`) is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+/// Whether anybody reads what is printed. One that has had enough (`| head`) is no failure, and no reason to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    Gone,
+}
+
+/// Writes data to stdout.
+pub(crate) fn print(text: &str) -> Result<Reader, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!("cannot write to stdout: {e}"))),
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::There),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) => Err(Failure::failed(format!("cannot write to stdout: {e}"))),
     }
 }
 
+/// Whether anybody could read what would be printed, as far as that can be known without printing.
+pub(crate) fn reader() -> Reader {
+    let out = io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::empty())];
+    let answered = poll(&mut asked, Some(&Timespec::default()));
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    if answered.is_ok() && asked[0].revents().intersects(gone) { Reader::Gone } else { Reader::There }
+}
+
 /// Prints a value as one line of JSON.
-pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<Reader, Failure> {
+    print(&(json_line(value)? + "\n"))
+}
+
+/// A value as JSON, without a line's end.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::failed(format!("cannot write JSON: {e}")))?;
-    print(&(one_line(&text) + "\n"))
+    Ok(one_line(&text))
+}
+
+/// A JSON array that is printed piece by piece, a line for each element.
+#[derive(Debug, Default)]
+pub(crate) struct Array {
+    begun: bool,
+}
+
+impl Array {
+    /// The text of the next element, and of what stands before it.
+    pub(crate) fn element<T: Serialize>(&mut self, value: &T) -> Result<String, Failure> {
+        let before = if std::mem::replace(&mut self.begun, true) { ",\n" } else { "[\n" };
+        Ok(format!("{before}{}", json_line(value)?))
+    }
+
+    /// What stands behind the last element.
+    pub(crate) fn end(self) -> &'static str {
+        if self.begun { "\n]" } else { "[]" }
+    }
 }
 
 /// Says something on stderr. There is nobody to tell when that fails.
@@ -110,6 +152,19 @@ mod tests {
         let (before, after): (serde_json::Value, serde_json::Value) =
             (serde_json::from_str(raw).unwrap(), serde_json::from_str(&line).unwrap());
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn an_array_in_pieces_is_an_array() {
+        let whole = |elements: &[u8]| {
+            let mut array = Array::default();
+            let mut text: String = elements.iter().map(|element| array.element(element).unwrap()).collect();
+            text += array.end();
+            serde_json::from_str::<Vec<u8>>(&text).unwrap()
+        };
+        for elements in [&[][..], &[1], &[1, 2, 3]] {
+            assert_eq!(whole(elements), elements);
+        }
     }
 
     #[test]

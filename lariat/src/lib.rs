@@ -47,11 +47,42 @@
 //! | | |
 //! |---|---|
 //! | [`Store`] | where jobs live |
-//! | [`Queue`], [`NewJob`], [`JobOptions`] | adding jobs, looking into a queue |
-//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`] | running them |
+//! | [`Queue`], [`NewJob`], [`JobOptions`], [`Backoff`] | adding jobs, looking into a queue, setting how it is worked |
+//! | [`JobEdit`] | changing one job: promote, retry, remove, … |
+//! | [`Finished`] | waiting for a job's end |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`] | running them |
+//! | [`Router`] | handlers by the name of the job, with shared state |
 //! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
+//! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
+//! | [`QueueEvents`] | what happens in a queue, whoever does it |
 //! | [`JobRecord`], [`JobState`], [`Overview`] | what is stored |
+//! | [`telemetry`] | what is told to `tracing` |
 //! | [`Error`] | the one error |
+//!
+//! `examples/` has a program of one screen for each of: hello, retry and backoff, a router with state, taking by hand.
+//!
+//! # Coming from BullMQ
+//!
+//! | in BullMQ for Node | here |
+//! |---|---|
+//! | `new Queue("mail", { connection })` | [`Queue::new`] |
+//! | `queue.add(name, data, { attempts, delay, … })`, `addBulk` | [`Queue::add`] with setters, [`Queue::add_bulk`] |
+//! | `new Worker("mail", async job => …, { concurrency })` | [`Worker::builder`], then [`start`](WorkerBuilder::start) |
+//! | a `switch` over `job.name` | [`Router`] |
+//! | `throw new Error(…)`, `UnrecoverableError` | any error, [`JobError::fail`] |
+//! | `moveToDelayed` and `DelayedError`, `moveToWaitingChildren` and its error, `WaitingError` | [`Outcome`] |
+//! | `job.updateProgress`, `job.log`, `job.updateData` | [`Job::progress`], [`Job::log`], [`Job::update_data`] |
+//! | the processor's `signal`, `worker.cancelJob` | [`Job::cancelled`], [`Worker::cancel`] |
+//! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
+//! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
+//! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
+//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`] |
+//! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
+//! | `queue.getJob`, `getJobs`, `getJobCounts`, `getJobLogs`, `getWorkers`, `getMetrics` | [`Queue::job`], [`jobs`](Queue::jobs), [`overview`](Queue::overview), [`logs`](Queue::logs), [`workers`](Queue::workers), [`metrics`](Queue::metrics) |
+//! | `queue.pause`, `resume`, `setGlobalConcurrency`, `setGlobalRateLimit` | the same, in snake case |
+//! | `worker.concurrency = n` | [`Worker::set_concurrency`] |
+//! | `worker.close()` | [`Worker::close`], with a grace |
+//! | `telemetry: new BullMQOtel(…)` | [`telemetry`], with a layer for `tracing` of your choice |
 
 mod error;
 mod events;
@@ -82,5 +113,6 @@ pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;
 pub use worker::{
-    ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, Worker, WorkerBuilder, WorkerEvent, WorkerEvents,
+    ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,
+    WorkerEvents,
 };

@@ -1,13 +1,15 @@
 //! A file for each verb. What may not be in this folder: how arguments are read, or how a command is run.
 
 mod add;
+mod events;
 mod job;
-mod lines;
+mod locks;
 mod queue;
 
-use lariat::{Prefix, Store};
+use lariat::{Prefix, Queue, Store};
+use serde_json::value::RawValue;
 
-use crate::args::{Cli, JobVerb, QueueVerb, StoreArgs, Verb};
+use crate::args::{Cli, StoreArgs, Verb};
 use crate::failure::Failure;
 
 /// The store that is used when none is named.
@@ -19,8 +21,10 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.verb {
         Verb::Add(args) => add::run(store, args).await,
         Verb::Work(args) => crate::work::run(store, args).await,
-        Verb::Job(JobVerb::Get(args)) => job::get(store, &args).await,
-        Verb::Queue(QueueVerb::Stats(args)) => queue::stats(store, &args).await,
+        Verb::Job(verb) => job::run(store, verb).await,
+        Verb::Queue(verb) => queue::run(store, verb).await,
+        Verb::Locks(args) => locks::run(store, &args).await,
+        Verb::Events(args) => events::run(store, &args).await,
     }
 }
 
@@ -39,4 +43,17 @@ pub(crate) fn open(args: &StoreArgs) -> Result<Store, Failure> {
 /// The URL that was given. A variable that is set to nothing names no store.
 pub(crate) fn named(args: &StoreArgs) -> Option<&str> {
     args.store.as_deref().filter(|url| !url.is_empty())
+}
+
+/// A queue of the store that was named, without any I/O.
+fn open_queue(args: &StoreArgs, name: &str) -> Result<Queue, Failure> {
+    Ok(Queue::new(&open(args)?, name)?)
+}
+
+/// JSON that was typed.
+fn typed_json(text: &str) -> Result<Box<RawValue>, Failure> {
+    serde_json::from_str(text).map_err(|e| {
+        let head: String = text.chars().take(60).collect();
+        Failure::usage(format!("JSON {head:?} must be valid JSON (a string needs its quotes): {e}"))
+    })
 }

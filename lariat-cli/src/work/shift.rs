@@ -184,8 +184,8 @@ impl Shift {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        if let Some(why) = ended.iter().find_map(|closed| closed.why.clone()) {
-            return Err(Failure::failed(why));
+        if let Some(why) = ended.iter().find_map(|closed| closed.why.as_ref()) {
+            return Err(Failure::from(why));
         }
         if unsettled > 0 {
             return Err(Failure::unreachable(format!(

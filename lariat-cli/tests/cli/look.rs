@@ -119,8 +119,21 @@ fn help_has_an_example_for_each_verb() {
         &["--help"][..],
         &["add", "--help"],
         &["work", "--help"],
+        &["job", "ls", "--help"],
         &["job", "get", "--help"],
+        &["job", "retry", "--help"],
+        &["job", "promote", "--help"],
+        &["job", "rm", "--help"],
+        &["job", "progress", "--help"],
+        &["job", "log", "--help"],
+        &["job", "logs", "--help"],
+        &["queue", "ls", "--help"],
         &["queue", "stats", "--help"],
+        &["queue", "pause", "--help"],
+        &["queue", "resume", "--help"],
+        &["queue", "limit", "--help"],
+        &["locks", "--help"],
+        &["events", "--help"],
     ] {
         let mut command = lariat();
         command.args(args).env("LARIAT_STORE", "redis://:hunter2@h");

@@ -2,9 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod add;
+mod change;
+mod events;
+mod inside;
 mod kit;
+mod list;
+mod locks;
 mod look;
+mod many;
 mod outcomes;
+mod queues;
 mod running;
 mod stop;
 mod store;

@@ -31,6 +31,23 @@ fn what_cannot_work_ends_at_the_start() {
 }
 
 #[test]
+fn a_user_that_may_not_do_what_a_worker_does_ends_the_worker() {
+    let place = Place::new();
+    place.add(&["n"]);
+    for (user, rights, words) in [
+        ("bullmq", &["~bull:*", "&*", "+@all"][..], "~lariat:bull:*"),
+        ("noscripts", &["~*", "&*", "+@all", "-@scripting"][..], "+@scripting"),
+    ] {
+        place.redis::<()>(&[&["ACL", "SETUSER", user, "on", ">pw"], rights].concat());
+        let mut worker = lariat();
+        worker.args(["work", "q", "--exit-when-drained", "--store"]);
+        worker.args([&format!("redis://{user}:pw@127.0.0.1:{}", place.server.port()), "--", "true"]);
+        run(worker, "").failed_with(4, &["may not", words]);
+    }
+    assert_eq!(place.job("1")["attemptsStarted"], 0);
+}
+
+#[test]
 fn a_store_that_is_away_at_the_start_is_waited_for() {
     let mut place = Place::new();
     place.server.kill();

@@ -1,24 +1,33 @@
 //! The producer's lane: one call in flight, and what is added meanwhile rides in the next.
+//!
+//! A lone add drives the lane itself, as part of its caller's future: a task of its own would cost it a thread switch or
+//! two. As soon as a second add waits, a task takes over, so that nobody depends on another caller's future being polled;
+//! the same when the caller drops its future half-way.
+
+mod driver;
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
+use self::driver::Driver;
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::JobId;
 use crate::store::QueueBackend;
-use crate::store::change::{Add, AddJob, MOST_ADDED, MOST_ADDED_BYTES};
-use crate::store::exchange::LaneCall;
+use crate::store::change::{AddJob, MOST_ADDED, MOST_ADDED_BYTES};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Ten years: for ever, and still an instant that can be computed.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// First pause before a call is repeated; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 type Added = Result<Vec<Result<JobId, Refusal>>, Error>;
 
@@ -38,10 +47,35 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Party>,
-    /// Whether a task is driving the lane. It ends when nothing waits, so that an idle queue holds no task.
-    driven: bool,
+    drive: Drive,
     /// The number of the last call.
     number: u64,
+}
+
+/// Who drives the lane. A drive ends when nothing waits, so that an idle queue holds nothing.
+#[derive(Default)]
+enum Drive {
+    #[default]
+    Idle,
+    /// The caller that began it polls it, has left it here since, and will find it here unless somebody else needs it.
+    Left { driving: Driving, caller: Option<Waker> },
+    /// A task has it for good, or its caller polls it at this moment.
+    Taken,
+}
+
+/// A drive under way.
+struct Driving {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Where it was begun: its timers are of this runtime.
+    runtime: Handle,
+}
+
+impl Driving {
+    /// Goes on with it in a task of its own. Not to be called with the state locked: on a runtime that has ended the
+    /// drive is dropped at once.
+    fn spawn(self) {
+        self.runtime.spawn(self.future);
+    }
 }
 
 /// Jobs that were added together and are answered together.
@@ -88,32 +122,102 @@ impl AddLane {
     }
 
     fn send(&self, jobs: Vec<AddJob>) -> Result<Receipt, Error> {
-        let runtime = tokio::runtime::Handle::try_current()
+        let runtime = Handle::try_current()
             .map_err(|e| Error::new(ErrorKind::Invalid, "adding a job needs a Tokio runtime").because(e))?;
         let (answer, receipt) = oneshot::channel();
         let bytes = jobs.iter().map(|job| job.data.get().len()).sum();
-        let party = Party { jobs, bytes, until: Instant::now() + self.patience, answer };
         let mut state = self.shared.lock();
-        state.waiting.push_back(party);
-        if !state.driven {
-            state.driven = true;
-            let driver = Driver { shared: Arc::clone(&self.shared), done: false };
-            drop(state);
-            runtime.spawn(driver.drive());
-        }
-        Ok(Receipt(receipt))
+        state.waiting.push_back(Party { jobs, bytes, until: Instant::now() + self.patience, answer });
+        let seat = match mem::replace(&mut state.drive, Drive::Taken) {
+            Drive::Idle => {
+                let future = Box::pin(Driver::new(Arc::clone(&self.shared)).drive());
+                state.drive = Drive::Left { driving: Driving { future, runtime }, caller: None };
+                Some(Seat(Arc::clone(&self.shared)))
+            }
+            Drive::Left { driving, caller } => {
+                // Its caller need not poll it again before it has done something else: this add must not wait for that.
+                drop(state);
+                driving.spawn();
+                // So far the drive would have woken it; from now on its answer does.
+                if let Some(caller) = caller {
+                    caller.wake();
+                }
+                None
+            }
+            Drive::Taken => None,
+        };
+        Ok(Receipt { answer: receipt, seat })
     }
 }
 
-struct Receipt(oneshot::Receiver<Added>);
+/// What an add waits with.
+struct Receipt {
+    answer: oneshot::Receiver<Added>,
+    /// Where this add began the drive.
+    seat: Option<Seat>,
+}
 
 impl Receipt {
-    async fn answered(self) -> Result<Vec<JobId>, Error> {
-        let answers = self
-            .0
+    async fn answered(mut self) -> Result<Vec<JobId>, Error> {
+        let answer = std::future::poll_fn(|context| {
+            if self.seat.as_ref().is_some_and(|seat| seat.drives(context)) {
+                // Not polled: the answer would wake the very task that is just giving it, and another thread with it.
+                return match self.answer.try_recv() {
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                    answer => Poll::Ready(answer.map_err(drop)),
+                };
+            }
+            Pin::new(&mut self.answer).poll(context).map_err(drop)
+        });
+        let answers = answer
             .await
-            .map_err(|_| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
+            .map_err(|()| Error::new(ErrorKind::Unknown, "the runtime ended before the store answered"))??;
         answers.into_iter().map(|answer| answer.map_err(Error::refused)).collect()
+    }
+}
+
+/// A caller's part in the drive that it began. Should it find another's instead, because its own was taken over and is
+/// done, nothing is lost: it polls it, has its answer, and is dropped, which sees to the rest.
+struct Seat(Arc<Shared>);
+
+impl Seat {
+    /// The drive, where nobody else has taken it.
+    fn take(&self) -> Option<Driving> {
+        let mut state = self.0.lock();
+        match mem::replace(&mut state.drive, Drive::Taken) {
+            Drive::Left { driving, .. } => Some(driving),
+            other => {
+                state.drive = other;
+                None
+            }
+        }
+    }
+
+    /// Polls the drive; whether it will wake the caller again.
+    fn drives(&self, context: &mut Context<'_>) -> bool {
+        let Some(mut driving) = self.take() else { return false };
+        if let Poll::Ready(()) = driving.future.as_mut().poll(context) {
+            return false;
+        }
+        let mut state = self.0.lock();
+        if state.waiting.is_empty() {
+            state.drive = Drive::Left { driving, caller: Some(context.waker().clone()) };
+            true
+        } else {
+            // Somebody came while it was being polled, and left it to us to see to it.
+            drop(state);
+            driving.spawn();
+            false
+        }
+    }
+}
+
+/// The caller has its answer, or does not wait for it any more: what is under way goes on without it.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(driving) = self.take() {
+            driving.spawn();
+        }
     }
 }
 
@@ -122,7 +226,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next call's parties and number; None, and undriven, when nothing waits.
+    /// The next call's parties and number; None, and the drive over, when nothing waits.
     fn next(&self) -> Option<(Vec<Party>, u64)> {
         let mut state = self.lock();
         let mut parties: Vec<Party> = Vec::new();
@@ -137,98 +241,10 @@ impl Shared {
             parties.extend(state.waiting.pop_front());
         }
         if parties.is_empty() {
-            state.driven = false;
+            state.drive = Drive::Idle;
             return None;
         }
         state.number += 1;
         Some((parties, state.number))
-    }
-}
-
-/// Drives the lane; when its task is dropped with its runtime, those who wait are told and the next add, on another
-/// runtime, drives it again.
-struct Driver {
-    shared: Arc<Shared>,
-    done: bool,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if !self.done {
-            let mut state = self.shared.lock();
-            state.driven = false;
-            state.waiting.clear();
-        }
-    }
-}
-
-impl Driver {
-    async fn drive(mut self) {
-        while let Some((mut parties, number)) = self.shared.next() {
-            let mut sizes = Vec::with_capacity(parties.len());
-            let mut all = Vec::new();
-            for party in &mut parties {
-                sizes.push(party.jobs.len());
-                all.append(&mut party.jobs);
-            }
-            let until = parties.iter().map(|party| party.until).max().unwrap_or_else(Instant::now);
-            let call = LaneCall { base: Arc::clone(&self.shared.base), number };
-            let answer = self.call(&Add { call, jobs: all }, until).await;
-            share(parties, &sizes, answer);
-        }
-        self.done = true;
-    }
-
-    /// Repeats the call under its number until it is answered or nobody waits for it any more.
-    async fn call(&self, add: &Add, until: Instant) -> Added {
-        let mut pause = FIRST_PAUSE;
-        let mut may_have_run = false;
-        loop {
-            match self.shared.backend.add(add).await {
-                Ok(ids) => return Ok(ids),
-                Err(error) => {
-                    may_have_run |= error.is_unknown();
-                    if !error.is_unreachable() || Instant::now() + pause >= until {
-                        // A later refusal to connect does not undo that an earlier sending may have run.
-                        let doubt = may_have_run && !error.is_unknown() && error.is_unreachable();
-                        return Err(if doubt {
-                            Error::new(
-                                ErrorKind::Unknown,
-                                "the store was lost while adding; the job may or may not be there",
-                            )
-                            .because(error)
-                        } else {
-                            error
-                        });
-                    }
-                }
-            }
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-}
-
-/// Gives each party its part of the answer.
-fn share(parties: Vec<Party>, sizes: &[usize], answer: Added) {
-    match answer {
-        Ok(ids) => {
-            let mut ids = ids.into_iter();
-            for (party, size) in parties.into_iter().zip(sizes) {
-                let part: Vec<_> = ids.by_ref().take(*size).collect();
-                let part = if part.len() == *size {
-                    Ok(part)
-                } else {
-                    Err(Error::new(ErrorKind::Store, "the store answered an add with too few ids"))
-                };
-                // Whoever dropped the add does not want to know.
-                drop(party.answer.send(part));
-            }
-        }
-        Err(error) => {
-            for party in parties {
-                drop(party.answer.send(Err(error.echo())));
-            }
-        }
     }
 }

@@ -24,7 +24,7 @@ use crate::job::Keep;
 use crate::retry::NextAttempt;
 use crate::store::Store;
 use crate::telemetry::{self, operation};
-use crate::worker::{Announcer, FailedAttempt, Limits, Options, Searcher, StoreCalls, Strategy};
+use crate::worker::{Announcer, FailedAttempt, Limits, Options, Searcher, StoreCalls, Strategy, ToldLocks};
 
 /// A consumer without handlers: takes jobs one by one, and lets you say what became of each (BullMQ's `getNextJob`,
 /// `moveToCompleted`, `moveToFailed`, …). Cheap to clone; clones share their calls.
@@ -168,14 +168,14 @@ impl ManualBuilder {
         let queue = QueueName::new(queue)?;
         let invalid = |e: lariat_lock::ConfigError| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&queue);
         let terms = Terms::new(options.lock_duration, None).map_err(invalid)?;
+        let shared_name: Arc<str> = queue.as_str().into();
         let locks = if renewed {
-            let locks = LockManager::builder(store.lock_store(&queue)?).lock_duration(options.lock_duration);
-            Some(locks.start().map_err(invalid)?)
+            let locks = ToldLocks { queue: Arc::clone(&shared_name), locks: store.lock_store(&queue)? };
+            Some(LockManager::builder(locks).lock_duration(options.lock_duration).start().map_err(invalid)?)
         } else {
             None
         };
         let backend = store.queue(&queue, options.name.as_deref())?;
-        let shared_name: Arc<str> = queue.as_str().into();
         let (say, stop) = (Announcer::new(), CancellationToken::new());
         let searcher = Searcher {
             queue: Arc::clone(&shared_name),

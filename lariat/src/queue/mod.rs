@@ -1,8 +1,8 @@
 //! A queue's handles: for those who add jobs, look after them, or take and settle them by hand.
 //!
 //! [`add`] checks what is added and [`lane`] carries it, several adds a call; [`edit`] changes one job, [`admin`] how the
-//! queue is worked, [`read`] looks into it; [`finished`] waits for a job's end; [`manual`] takes jobs by hand, and goes by
-//! the worker's calls and lease. What may not be in this folder: anything that runs a handler.
+//! queue is worked, [`read`] looks into it; [`finished`] waits for a job's end, of which [`watch`] hears; [`manual`] takes
+//! jobs by hand, and goes by the worker's calls and lease. What may not be in this folder: anything that runs a handler.
 
 mod add;
 mod admin;
@@ -11,6 +11,7 @@ mod finished;
 mod lane;
 mod manual;
 mod read;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use tracing::Instrument as _;
 pub use self::add::{Adding, NewJob};
 pub use self::edit::{JobEdit, Reprocess};
 pub use self::finished::Finished;
-use self::finished::Watch;
 use self::lane::AddLane;
 pub use self::manual::{Manual, ManualBuilder, TakenJob};
+use self::watch::Watch;
 use crate::error::Error;
 use crate::id::{JobId, QueueName};
 use crate::store::{QueueBackend, Store};

@@ -2,8 +2,8 @@
 //!
 //! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job by a lock
 //! ([`hold`]), [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
-//! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] writes it to the log. What
-//! may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
+//! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] and [`renew`] write it to
+//! the log. What may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
 mod backoff;
 mod event;
@@ -13,6 +13,7 @@ mod hold;
 mod lease;
 mod options;
 mod recover;
+mod renew;
 mod run;
 mod slots;
 mod store;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     lease::{Grant, Lease},
     options::Options,
     recover::Searcher,
+    renew::ToldLocks,
     store::{Answered, StoreCalls},
 };
 
@@ -118,7 +120,29 @@ pub struct Closed {
     /// store did take them in.
     pub unsettled: usize,
     /// Why the worker stopped by itself; None where it was closed.
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
+}
+
+/// Why a worker stopped by itself. Prints as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopReason {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl StopReason {
+    /// The sort of reason: [`Denied`](ErrorKind::Denied) where the store does not let it work,
+    /// [`Unsupported`](ErrorKind::Unsupported) where it met a job that it cannot continue,
+    /// [`Closed`](ErrorKind::Closed) where its locks or its runtime ended.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// A job that is being run.
@@ -149,13 +173,14 @@ impl Worker {
             .map_err(|e| Error::new(ErrorKind::Invalid, "a worker needs a Tokio runtime to run in").because(e))?;
         let name = QueueName::new(queue)?;
         let backend = store.queue(&name, options.name.as_deref())?;
-        let locks = LockManager::builder(store.lock_store(&name)?)
+        let queue: Arc<str> = name.as_str().into();
+        let locks = ToldLocks { queue: Arc::clone(&queue), locks: store.lock_store(&name)? };
+        let locks = LockManager::builder(locks)
             .lock_duration(options.lock_duration)
             .lock_renew_time(options.lock_renew_time())
             .dedicated_thread(options.lock_thread)
             .start()
             .map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()).in_queue(&name))?;
-        let queue: Arc<str> = name.as_str().into();
         let margin = options.lock_duration.saturating_sub(locks.terms().trust_window());
         let say = Announcer::new();
         let shared = Arc::new(Shared {
@@ -205,7 +230,7 @@ impl Worker {
             drop(stop);
             renewing.stop(Duration::ZERO).await;
             let closed = Closed::from(summary);
-            say.stopped(closed.why.as_deref().unwrap_or("it was closed"));
+            say.stopped(closed.why.as_ref().map_or("it was closed", |why| &why.message));
             done.send_replace(Some(closed));
         });
         Ok(Worker { queue, shared, stopped, longest_close, locks, pulse })
@@ -273,7 +298,9 @@ impl Worker {
         let age = |until| (now + terms.trust_window()).saturating_duration_since(until);
         let oldest_renewal = self.shared.leases().iter().filter_map(|lease| lease.trusted_until()).map(age).max();
         let ended = match (&*self.stopped.borrow(), self.stopped.has_changed()) {
-            (Some(closed), _) => Some(closed.why.clone().unwrap_or_else(|| "it was closed".to_owned())),
+            (Some(closed), _) => {
+                Some(closed.why.as_ref().map_or_else(|| "it was closed".to_owned(), ToString::to_string))
+            }
             (None, Err(_)) => Some("its runtime ended".to_owned()),
             (None, Ok(_)) => None,
         };
@@ -313,7 +340,7 @@ impl Worker {
         let closed = stopped.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
         closed.unwrap_or_else(|| Closed {
             still_running: self.shared.leases().len(),
-            why: Some("its runtime ended".to_owned()),
+            why: Some(StopReason { kind: ErrorKind::Closed, message: "its runtime ended".to_owned() }),
             ..Closed::default()
         })
     }

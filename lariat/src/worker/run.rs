@@ -1,29 +1,28 @@
-//! The worker's one task: exchange, wait, start, close. It carries out what [`Slots`] says.
+//! The worker's one task: exchange, wait, start ([`start`]), close. It carries out what [`Slots`] says.
+
+mod start;
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
-use lariat_lock::{LockManager, TrackError};
+use lariat_lock::LockManager;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::event::{Announcer, WorkerEvent};
-use super::handler::{self, Ended, Limits, SharedHandler};
-use super::hold::Hold;
-use super::lease::{Grant, Lease};
+use super::handler::{Limits, SharedHandler};
 use super::slots::{Ask, Done, Phase, RunId, Slots};
 use super::store::{Answered, StoreCalls};
-use super::{Shared, Wish, tell};
-use crate::job::{CancelReason, Held, Job, JobRecord};
+use super::{Shared, StopReason, Wish, tell};
+use crate::error::{ErrorKind, chain};
+use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
-    DelayedAttempt, Exchange, Failure, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Verdict, Woken,
+    DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
 };
-use crate::telemetry;
 use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
@@ -61,7 +60,7 @@ pub(super) struct Summary {
     pub handed_back: usize,
     pub still_running: usize,
     pub unsettled: usize,
-    pub why: Option<String>,
+    pub why: Option<StopReason>,
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -117,9 +116,9 @@ impl Engine {
 
     /// Works until it is closed, or has to stop.
     pub(super) async fn run(mut self) -> Summary {
-        if let Err(why) = self.parts.calls.preflight().await {
+        if let Err(error) = self.parts.calls.preflight().await {
             // Nothing was asked for yet, so there is nothing to hand in, and no marker to give back.
-            self.summary.why = Some(why);
+            self.summary.why = Some(StopReason { kind: error.kind(), message: chain(&error) });
             return self.summary;
         }
         let shared = Arc::clone(&self.parts.shared);
@@ -241,8 +240,8 @@ impl Engine {
         self.alarmed();
     }
 
-    fn stop_because(&mut self, why: String) {
-        self.summary.why.get_or_insert(why);
+    fn stop_because(&mut self, kind: ErrorKind, message: String) {
+        self.summary.why.get_or_insert(StopReason { kind, message });
         self.close(Instant::now() + self.parts.lock_duration);
     }
 
@@ -335,121 +334,6 @@ impl Engine {
             Transition::PutBack => WorkerEvent::PutBack { id },
         });
     }
-
-    /// A job was handed out: track its lock, then run it, or decide about it at once.
-    fn take(&mut self, taken: Taken, sent: lariat_lock::Instant) {
-        let Taken { id, token, record } = taken;
-        let Some(run) = token.rsplit_once(':').and_then(|(_, run)| run.parse::<RunId>().ok()) else { return };
-        self.slots.started(run);
-        let hold = match self.parts.locks.track_job(id.shared(), Arc::clone(&token), sent) {
-            Ok(guard) => Hold::Renewed(guard),
-            Err(error) => {
-                if !matches!(error, TrackError::Expired) {
-                    self.stop_because(format!("locks cannot be renewed: {error}"));
-                }
-                return self.slots.ended(run, Some(Settle { id, token, to: Transition::PutBack }));
-            }
-        };
-        let (name, attempt, keep_logs) = match &record {
-            Ok(record) => (record.name.clone(), record.attempts_made.saturating_add(1), record.options.keep_logs),
-            Err(_) => (String::new(), 1, None),
-        };
-        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: Arc::clone(&token), hold };
-        let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
-        self.parts.shared.begin(Arc::clone(&lease));
-        let at_once = match record {
-            Err(problem) => {
-                let failure = Failure { stacktrace: vec![problem.clone()], reason: problem };
-                Transition::Fail { failure, keep: self.parts.limits.remove_on_fail, attempts: 1 }
-            }
-            Ok(record) => {
-                let Some(transition) = self.without_running(&record) else {
-                    let job = Job::new(Arc::clone(&self.parts.queue), *record, lease_held(&lease));
-                    return self.start(lease, job);
-                };
-                transition
-            }
-        };
-        // Should its trust be over already: the store judges, as it does with every outcome.
-        lease.settle().ok();
-        self.slots.ended(run, Some(Settle { id, token, to: at_once }));
-    }
-
-    /// What becomes of a job whose handler is not to be run.
-    fn without_running(&mut self, record: &JobRecord) -> Option<Transition> {
-        if let Some(scheduler) = &record.scheduler {
-            let why = format!(
-                "job {:?} belongs to job scheduler {scheduler:?}, which this version cannot continue; the job was handed back",
-                record.id.as_str()
-            );
-            tell::stops(&self.parts.queue, &why);
-            self.stop_because(why);
-            return Some(Transition::PutBack);
-        }
-        if self.slots.phase() == Phase::Closing {
-            return Some(Transition::PutBack);
-        }
-        record.deferred_failure.clone().map(|reason| handler::failed(reason, record, &self.parts.limits))
-    }
-
-    /// The store has no children for the job to wait for: it is still ours, and runs again.
-    fn resume(&mut self, run: RunId, job: Job) {
-        let Some(lease) = self.parts.shared.lease(run) else { return };
-        self.slots.started(run);
-        if self.slots.phase() == Phase::Closing || !lease.retake(&self.parts.locks) {
-            let settle = Settle { id: lease.id.clone(), token: lease.shared_token(), to: Transition::PutBack };
-            return self.slots.ended(run, Some(settle));
-        }
-        self.start(lease, job);
-    }
-
-    fn start(&mut self, lease: Arc<Lease>, job: Job) {
-        self.just_started += 1;
-        self.say.say(|| WorkerEvent::Active {
-            id: job.id().clone(),
-            name: job.name().to_owned(),
-            attempt: job.attempt(),
-        });
-        let handler = Arc::clone(&self.parts.handler);
-        let (finish, limits) = (self.finish.clone(), self.parts.limits.clone());
-        let span = telemetry::process(
-            &self.parts.queue,
-            self.parts.worker_name.as_deref(),
-            (job.id().as_str(), job.name(), job.record().attempts_made),
-        );
-        let run = async move { attempt(&*handler, &lease, job, &limits).await };
-        let mut run = Box::pin(run.instrument(span));
-        // With a single slot there is nobody whom a handler could hold up: it begins right here, and one that ends at
-        // once costs no task. With more, each has a task of its own, so that they run on all threads of the runtime.
-        if self.slots.concurrency() == 1
-            && let Poll::Ready(finished) = run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        {
-            return self.take_in(finished);
-        }
-        tokio::spawn(async move {
-            // The engine outlives its runs, unless the runtime ends.
-            drop(finish.send(run.await));
-        });
-    }
-}
-
-/// Runs the handler, and says what to hand in.
-async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits: &Limits) -> Finished {
-    let mut ended = handler::run(handler, job.clone(), lease, limits).await;
-    // From here on a loss is not reported; one that came before makes the result void.
-    if let Err(loss) = lease.settle() {
-        lease.cancel(CancelReason::LockLost(loss));
-        ended = Ended::Stopped(CancelReason::LockLost(loss));
-    }
-    let transition = handler::transition(ended, job.record(), limits, Timestamp::now(), fastrand::f64());
-    tell::run_ended(job.queue(), job.name(), transition.as_ref(), lease.since.elapsed());
-    let again = matches!(transition, Some(Transition::WaitForChildren));
-    let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
-    Finished { run: lease.run, settle, job: again.then_some(job) }
-}
-
-fn lease_held(lease: &Arc<Lease>) -> Arc<dyn Held> {
-    Arc::clone(lease) as Arc<dyn Held>
 }
 
 /// Lets other tasks run first, once. Tokio's own yield keeps the task with its thread, where it would stay for as long

@@ -74,18 +74,17 @@ impl StoreCalls {
         Arc::clone(&self.backend)
     }
 
-    /// Whether the store lets us do what a worker does, asked once. What only a change at the store would cure is an
-    /// error in words; anything else shows when jobs are asked for.
-    pub(crate) async fn preflight(&self) -> Result<(), String> {
+    /// Whether the store lets us do what a worker does, asked once. Only what needs a change at the store is an error
+    /// ([`Denied`](ErrorKind::Denied)); anything else shows when jobs are asked for.
+    pub(crate) async fn preflight(&self) -> Result<(), Error> {
         match self.backend.preflight().await {
             Err(error) if error.kind() == ErrorKind::Denied => {
-                let words = chain(&error);
                 tracing::error!(
                     { telemetry::QUEUE } = &*self.queue,
-                    { telemetry::ERROR } = words,
+                    { telemetry::ERROR } = chain(&error),
                     "the worker may not work"
                 );
-                Err(words)
+                Err(error)
             }
             _ => Ok(()),
         }

@@ -117,7 +117,8 @@ async fn a_held_job_keeps_its_lock_and_one_that_nobody_renews_loses_it(f: Fixtur
 async fn the_loss_of_a_lock_is_told_and_nothing_is_written(f: Fixture) {
     let manual = by_hand(&f).lock_duration(Duration::from_millis(800)).start().unwrap();
     let id = f.queue.add("x", &()).await.unwrap();
-    let taken = take(&manual).await;
+    // Also of a job that goes on after it could have waited.
+    let taken = take(&manual).await.wait_for_children().await.unwrap().unwrap();
     f.give_lock("1", "somebody-else");
     let reason = tokio::time::timeout(wait::DEADLINE, taken.job().cancelled()).await.unwrap();
     assert_eq!(reason, CancelReason::LockLost(LossReason::Taken));

@@ -1,6 +1,6 @@
 //! What is wrong in the store costs the job that it is wrong with, and nobody else.
 
-use lariat::{JobError, JobId, JobState, WorkerEvent};
+use lariat::{ErrorKind, JobError, JobId, JobState, WorkerEvent};
 
 use crate::fixture::{Fixture, Gate, event};
 
@@ -77,7 +77,9 @@ async fn a_schedulers_job_is_handed_back_and_the_worker_says_why_it_stops() {
     f.redis::<()>("HSET bull:mail:1 rjk every-minute");
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     let closed = worker.stopped().await;
-    assert!(closed.why.unwrap().contains("every-minute"));
+    let why = closed.why.unwrap();
+    assert_eq!(why.kind(), ErrorKind::Unsupported);
+    assert!(why.to_string().contains("every-minute"), "{why}");
     let job = f.job(&id).await;
     assert_eq!((job.state, job.record.attempts_made), (Some(JobState::Waiting), 0));
 }

@@ -28,8 +28,9 @@ impl TestFile {
         self.folder.path().join("jobs.db")
     }
 
+    /// Many tests at once would keep the disk busy with syncs, and some have locks of less than a second.
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}", self.path().display())
+        format!("sqlite:{}?durability=normal", self.path().display())
     }
 
     pub(crate) fn connect(&self) -> Connection {

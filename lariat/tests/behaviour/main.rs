@@ -12,6 +12,7 @@ mod file;
 mod finished;
 mod fixture;
 mod health;
+mod lane;
 mod locks;
 mod recover;
 mod robust;

@@ -123,7 +123,7 @@ async fn a_user_who_may_not_write_our_own_keys_is_told_what_is_missing() {
     let store = Store::open(&f.server.url().replace("redis://", "redis://narrow:secret@")).unwrap();
     let worker = Worker::builder(&store, QUEUE).start(async |_| Ok::<_, JobError>(())).unwrap();
     let closed = tokio::time::timeout(wait::DEADLINE, worker.stopped()).await.unwrap();
-    let why = closed.why.unwrap();
+    let why = closed.why.unwrap().to_string();
     assert!(why.contains("lariat:*") && !why.contains("secret"), "{why}");
     assert!(!worker.health().is_healthy());
     let manual = Manual::builder(&store, QUEUE).start().unwrap();

@@ -79,8 +79,8 @@ pub(super) async fn take(hand: &Arc<Hand>, until: Instant) -> Result<Option<Take
 
 async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
     let preflight = hand.allowed.get_or_try_init(|| hand.calls.preflight()).await;
-    if let Err(words) = preflight.map(drop) {
-        return drop(answer.send(Err(Error::new(ErrorKind::Denied, words))));
+    if let Err(error) = preflight.map(drop) {
+        return drop(answer.send(Err(error)));
     }
     while !answer.is_closed() {
         let Some(answered) = hand.exchange(Vec::new(), 1, false).await else { return };

@@ -111,9 +111,9 @@ impl TakenJob {
     pub async fn wait_for_children(mut self) -> Result<Option<TakenJob>, Error> {
         let span = span!(self, WAIT_FOR_CHILDREN);
         match self.hand_in(Transition::WaitForChildren).instrument(span).await? {
+            // As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
             Verdict::Resume if self.retaken() => {
-                self.settled = false;
-                Ok(Some(self))
+                Ok(Some(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand))))
             }
             Verdict::Resume => Err(self.lost(LossReason::Expired)),
             verdict => self.judged(verdict).map(|()| None),

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use super::agreement::{Both, NOW, add_of, complete, fail, id, new_job, retry, settle};
-use crate::Keep;
+use super::agreement::{Both, NOW, add_of, backoff, complete, delay, fail, id, new_job, retry, settle};
 use crate::store::exchange::{Settle, Transition, Verdict};
+use crate::{Keep, Refusal};
 
 fn run(both: &Both, words: &[&str]) -> redis::Value {
     let mut connection = interop::redis::connect(&both.pair.ours());
@@ -41,12 +41,7 @@ fn a_queues_key_of_the_wrong_type_loses_no_job() {
     let ends: [fn() -> Vec<Settle>; 3] = [
         || vec![complete("1", 1, &json!(1), Keep::ALL), fail("2", 2, "x", 1, Keep::last(7))],
         || vec![retry("1", 1, "x", false), settle("2", 2, Transition::PutBack)],
-        || {
-            vec![
-                super::agreement::delay("1", 1, std::time::Duration::from_secs(1)),
-                complete("2", 2, &json!(1), Keep::ALL),
-            ]
-        },
+        || vec![delay("1", 1, std::time::Duration::from_secs(1)), complete("2", 2, &json!(1), Keep::ALL)],
     ];
     for key in [
         "wait",
@@ -118,6 +113,67 @@ fn without_memory_an_add_fails_whole_and_a_finish_goes_through() {
     let counts = both.runtime.block_on(both.queue.overview()).unwrap().counts;
     assert_eq!((counts.waiting, counts.completed), (1, 1));
     assert_none_lost(&both, "no memory");
+}
+
+#[test]
+fn without_memory_every_outcome_goes_through_and_jobs_are_taken() {
+    let second = std::time::Duration::from_secs(1);
+    let ends = [
+        complete("1", 1, &json!(1), Keep::NONE),
+        fail("1", 1, "x", 1, Keep::last(7)),
+        retry("1", 1, "x", false),
+        backoff("1", 1, "x", second),
+        delay("1", 1, second),
+        settle("1", 1, Transition::PutBack),
+        settle("1", 1, Transition::WaitForChildren),
+    ];
+    for end in ends {
+        let both = ground();
+        run(&both, &["SADD", "bull:q:1:dependencies", "bull:q:3"]);
+        if let Transition::Complete { .. } = &end.to {
+            run(&both, &["DEL", "bull:q:1:dependencies"]);
+        }
+        run(&both, &["CONFIG", "SET", "maxmemory", "1"]);
+        let done = both.ours(vec![end.clone()], 0, 0, NOW + 1);
+        assert_eq!(done.verdicts, [Verdict::Accepted], "{end:?}");
+    }
+    // What writes nothing of its own is answered too, and an idle worker finds work.
+    let both = ground();
+    run(&both, &["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = both.ours(vec![complete("1", 9, &json!(1), Keep::ALL)], 1, 3, NOW + 1);
+    assert_eq!(refused.verdicts, [Verdict::Refused(Refusal::LockTaken)]);
+    assert_eq!(refused.jobs[0].id.as_str(), "3");
+    let resumed = both.ours(vec![settle("2", 2, Transition::WaitForChildren)], 1, 4, NOW + 1);
+    assert_eq!((resumed.verdicts, resumed.jobs[0].id.as_str()), (vec![Verdict::Resume], "5"));
+    run(&both, &["CONFIG", "SET", "maxmemory", "0"]);
+    run(&both, &["LPUSH", "bull:q:wait", "4"]);
+    run(&both, &["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(both.ours(vec![], 1, 5, NOW + 1).jobs.len(), 1);
+}
+
+#[test]
+fn a_job_stays_as_it_was_where_its_final_set_is_of_another_type() {
+    for many in [false, true] {
+        let both = ground();
+        both.ours(vec![], 2, 3, NOW);
+        both.add_ours(vec![new_job("n", &json!(1), &json!({}), NOW)]);
+        both.ours(vec![], 1, 5, NOW);
+        run(&both, &["SET", "bull:q:completed", "wrong"]);
+        let mut ends = vec![complete("1", 1, &json!(1), Keep::ALL), complete("1", 1, &json!(1), Keep::ALL)];
+        if many {
+            ends.extend([settle("3", 3, Transition::PutBack), complete("6", 5, &json!(1), Keep::ALL)]);
+        }
+        let done = both.ours(ends, 0, 0, NOW + 1);
+        for broken in [0, 1].into_iter().chain(many.then_some(3)) {
+            let words = format!("{:?}", done.verdicts[broken]);
+            assert!(words.contains("Broken") && words.contains("WRONGTYPE"), "{words}");
+        }
+        run(&both, &["DEL", "bull:q:completed"]);
+        let record = both.stored("1");
+        assert_eq!((record.finished_on, record.attempts_made), (None, 0));
+        let again = both.ours(vec![complete("1", 1, &json!(1), Keep::ALL)], 0, 0, NOW + 2);
+        assert_eq!(again.verdicts, [Verdict::Accepted]);
+    }
 }
 
 #[test]

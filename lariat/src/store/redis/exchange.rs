@@ -1,11 +1,13 @@
 //! A worker's exchange and its wait.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis::Value;
 use rmp_serde::Deserializer;
 use rmp_serde::decode::ReadRefReader;
 use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
 
 use super::args::{Arg, lane_number, ms, number, owned, text};
 use super::codec;
@@ -22,7 +24,7 @@ use crate::store::exchange::{
 use crate::time::Timestamp;
 
 /// Arguments before the outcomes, and for each outcome: as in `lua/exchange.lua`.
-const HEAD: usize = 11;
+const HEAD: usize = 12;
 const EACH: usize = 6;
 
 pub(super) async fn exchange(
@@ -53,11 +55,17 @@ fn arguments(exchange: &Exchange) -> Vec<Arg<'_>> {
         limiter.map(|limit| ms(limit.duration)).unwrap_or_default(),
         exchange.metrics.map(number).unwrap_or_default(),
         text(if exchange.wake_another { "1" } else { "" }),
+        number(last_due(exchange.now)),
     ]);
     for outcome in &exchange.outcomes {
         push_outcome(&mut args, outcome);
     }
     args
+}
+
+/// The highest score in `delayed` that is due: a millisecond has 4096 places.
+fn last_due(now: Timestamp) -> i64 {
+    now.as_millis().saturating_add(1).saturating_mul(4096) - 1
 }
 
 fn push_outcome<'a>(args: &mut Vec<Arg<'a>>, outcome: &'a Settle) {
@@ -172,19 +180,40 @@ fn read_hint(hint: Text<'_>, value: Option<f64>) -> Hint {
     }
 }
 
-/// One job; see `lua/lib/taken.lua`. A fresh one was read just before it became active: what that changed is added.
+/// The fields of a record: an array of names and values by turns.
+struct Fields<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("fields and values")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(parts.size_hint().map_or(0, |length| (length / 2).min(64)));
+                while let Some((field, value)) =
+                    parts.next_element::<Text<'de>>()?.zip(parts.next_element::<Text<'de>>()?)
+                {
+                    fields.push((field.0, value.0));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_seq(Pairs)
+    }
+}
+
+/// One job. A fresh one was read just before it became active: what that changed is added.
 ///
 /// A job whose id no client can name is not run. It must not be an error either: the call would be repeated for ever.
 fn taken(parts: &mut Parts<'_>, exchange: &Exchange, fresh: bool) -> Result<Result<Taken, Dropped>, Error> {
     let place: u64 = next(parts)?;
     let id: Text<'_> = next(parts)?;
-    let length: usize = next(parts)?;
-    let mut fields = Vec::with_capacity((length / 2).min(64));
-    for _ in 0..length / 2 {
-        let field: Text<'_> = next(parts)?;
-        let value: Text<'_> = next(parts)?;
-        fields.push((field.0, value.0));
-    }
+    let Fields(fields) = next(parts)?;
     let token = format!("{}:{}", exchange.call.base, exchange.lease.first + place).into();
     let Some(id) = std::str::from_utf8(id.0).ok().and_then(|id| JobId::existing(id).ok()) else {
         return Ok(Err(Dropped { id: id.to_string(), why: "its id is empty or not UTF-8".to_owned() }));

@@ -16,9 +16,10 @@ pub(super) const SCRIPTS: &[(&str, &str)] = scripts![
 
 /// Steps that scripts include: name and `lua/lib/<name>.lua`.
 pub(super) const STEPS: &[(&str, &str)] = steps![
-    "activate" "addressed" "allowance" "ask_again" "base" "change_delay" "change_priority" "child_ended" "children"
-    "delay" "delayed" "emit_in" "enqueue" "events" "failure" "finals" "find_state" "finish" "guarded" "held" "held_below" "lane" "lengths"
-    "marker" "metrics" "next_ids" "outcome" "parent" "priority" "promote" "promote_one" "put_back" "put_back_stalled"
-    "queue" "release_id" "remove" "remove_job" "reprocess" "resume" "retention" "retry" "seldom" "settings" "slice"
-    "store_job" "take" "take_out" "taken" "tell_others" "wait_for_children"
+    "addressed" "allowance" "ask_again" "base" "change_delay" "change_priority" "child_ended" "children"
+    "children_left" "delay" "delayed" "drop" "emit_in" "enqueue" "events" "failure" "finals" "find_state" "finish"
+    "guarded" "held" "held_below" "lane" "lengths" "marker" "metrics" "next_ids" "outcome" "parent" "priority"
+    "promote" "promote_one" "put_back" "put_back_stalled" "queue" "release_id" "remove" "remove_job" "reprocess"
+    "resume" "retention" "retry" "seldom" "settings" "slice" "store_job" "take" "take_back" "take_out" "tell_others"
+    "wait_for_children"
 ];

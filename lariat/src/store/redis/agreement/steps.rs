@@ -201,7 +201,7 @@ impl Both {
 
     /// The record that we have stored.
     #[track_caller]
-    pub(super) fn stored(&self, job: &str) -> crate::JobRecord {
+    pub(in crate::store::redis) fn stored(&self, job: &str) -> crate::JobRecord {
         self.runtime.block_on(self.queue.job(&id(job))).unwrap().expect("a record").record
     }
 

@@ -8,6 +8,8 @@
 --- Writes: id wait prioritized pc delayed marker events meta, the jobs, the lane's record
 --- Events: added waiting delayed duplicated
 --- Agrees with BullMQ's addStandardJob, addDelayedJob, addPrioritizedJob
+--- @include base
+local recorded = call('GET', KEYS[2])
 --- @include lane
 if how == 'known' then
   return pack(how) .. recorded

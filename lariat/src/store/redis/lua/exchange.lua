@@ -4,29 +4,37 @@
 --- ARGV 1 number of the call in its lane, 16 digits   2 now, ms   3 lock duration, ms   4 jobs wanted
 ---      5 lane base and a colon: beginning of the tokens   6 first number of the tokens   7 worker's name, or empty
 ---      8, 9 the worker's own rate limit: most, window in ms, or empty   10 points of metrics, or empty
----      11 `1`: a closing worker may have popped a marker: restore it
+---      11 `1`: a closing worker may have popped a marker: restore it   12 highest score in `delayed` that is due now
 ---      then six for each outcome: kind, id, token, value, rule, more (see the transitions)
 --- Reply: MessagePack values one after the other: `new`, `known` or `stale`; verdicts (the number of outcomes where all
 ---      are 0, else an array of 0 accepted, 1 resume, < 0 BullMQ's refusal, or text); problems (array of id and words);
----      hint; its value or nil; how many jobs; the jobs (see taken.lua)
+---      hint; its value or nil; how many jobs; for each its place in the call, its id, and its record as
+---      an array of fields and values
 --- Errors: those of the first write (no memory, read only); later ones cost one outcome, or are told as problems
 --- Writes: wait active prioritized pc delayed waiting-children completed failed stalled limiter marker events id meta
 ---      metrics:* de:* dn:*, the jobs and their locks, their parents wherever they are, the lane's record
 --- Events: active completed failed retries-exhausted waiting delayed waiting-children added drained
 --- Agrees with BullMQ's moveToFinished, moveToActive, retryJob, moveToDelayed, moveToWaitingChildren, moveJobFromActiveToWait
+--- @include base
+local HEAD, EACH = 12, 6
+local n = (#ARGV - HEAD) / EACH
+local watched = { KEYS[2] } -- the lane's record, and the locks of the jobs
+for i = 1, n do
+  watched[i + 1] = base .. ARGV[HEAD + EACH * i - 4] .. ':lock'
+end
+local locks = call('MGET', unpack(watched))
+local recorded = locks[1]
 --- @include lane
---- @include taken
 if how == 'stale' then
   return pack(how, 0, {}, 'again', nil, 0)
 end
-local lock_life, token_base, first_token = ARGV[3], ARGV[5], tonumber(ARGV[6])
+local now, lock_life, want, token_base, first_token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local jobs, ready = {}, ARGV[12]
 if how == 'known' then
   --- @include ask_again
-  return pack(how, verdict, problems, 'again', nil, found) .. table.concat(answers)
+  return pack(how, verdict, problems, 'again', nil, #jobs / 3, unpack(jobs))
 end
 
-local HEAD, EACH = 11, 6
-local n, now, want = (#ARGV - HEAD) / EACH, ARGV[2], tonumber(ARGV[4])
 local problems, wake_wanted, delay_wanted, seldom = {}, ARGV[11] == '1', ARGV[11] == '1', nil
 --- @include settings
 --- @include finish
@@ -34,8 +42,10 @@ local problems, wake_wanted, delay_wanted, seldom = {}, ARGV[11] == '1', ARGV[11
 --- @include seldom
 
 local verdicts, all_accepted, last_to_leave = {}, true, nil
-if n > 0 then
-  call('DEL', lane) -- a first write that needs no memory: what follows may free some, and is allowed from here on
+-- The first write must be one that needs no memory: what follows may free some, and is allowed from there on. Of a few
+-- outcomes it is the LREM of the first that is accepted; where it may be another one, it is this DEL.
+if many then
+  call('DEL', lane)
 end
 for i = 1, n do
   local at = HEAD + EACH * (i - 1)
@@ -53,9 +63,14 @@ for i = 1, n do
     all_accepted = false
   end
 end
+if not last_to_leave then
+  call('DEL', lane)
+end
 write_let_go()
-write_final('completed')
-write_final('failed')
+if many then
+  write_final('completed')
+  write_final('failed')
+end
 local points = tonumber(ARGV[10])
 if points and points > 0 then
   for set, count in pairs(ended) do
@@ -79,7 +94,7 @@ local activated = #taken > 0
 local finished_last = (last_to_leave == 'complete' or last_to_leave == 'fail') and (want == 0 or hint == 'wait')
 if activated or wake_wanted or finished_last then
   local has_work = call('LLEN', base .. 'wait') > 0 or call('ZCARD', base .. 'prioritized') > 0
-  if has_work and (activated or wake_wanted and not paused_or_maxed()) then
+  if has_work and (activated or wake_wanted and not seldom().paused_or_maxed()) then
     try('ZADD', base .. 'marker', '0', '0')
   elseif finished_last and not activated and not has_work and call('LLEN', active) == 0 then
     try('XADD', events, '*', 'event', 'drained')
@@ -90,7 +105,13 @@ if delay_wanted then
 end
 
 local verdict = all_accepted and n or verdicts
+local record
+if all_accepted and not taken[2] and not problems[1] then
+  record = taken[1] and '1' .. taken[1] or '0'
+else
+  record = ':' .. pack(verdict, problems, taken)
+end
 -- Kept for five minutes at least: a caller that was stopped for longer than its locks last (a blocked runtime, a
 -- suspended machine) still learns what became of its call.
-call('SET', lane, number .. pack(verdict, problems, first_token, taken), 'PX', math.max(tonumber(lock_life), 300000))
-return pack('new', verdict, problems, hint, value, #taken) .. table.concat(answers)
+call('SET', lane, number .. record, 'PX', tonumber(lock_life) > 300000 and lock_life or '300000')
+return pack('new', verdict, problems, hint, value, #taken, unpack(jobs))

@@ -1,8 +1,16 @@
 --- @include base
--- The final sets. Members that one call adds under one retention rule are written at once, and the rule is applied once.
-local finals, final_rule, final_checked, ended = {}, {}, {}, {}
+-- The final sets in a call with many outcomes. Members that it adds under one retention rule are written at once, and
+-- the rule is applied once.
+local finals, final_rule, final_checked = {}, {}, {}
 
-local function write_final(set)
+-- An error, before anything is written, where the set is of another type.
+check_final = function(set)
+  if not final_checked[set] then
+    final_checked[set] = call('ZCARD', base .. set)
+  end
+end
+
+write_final = function(set)
   local members = finals[set]
   finals[set] = nil
   if members then
@@ -14,12 +22,13 @@ local function write_final(set)
   end
 end
 
--- The scores and members to be written under this rule.
-local function final_members(set, rule)
+note_final = function(set, rule, id)
   if final_rule[set] ~= rule then
     write_final(set)
     final_rule[set] = rule
   end
-  finals[set] = finals[set] or {}
-  return finals[set]
+  local members = finals[set] or {}
+  finals[set] = members
+  members[#members + 1] = now
+  members[#members + 1] = id
 end

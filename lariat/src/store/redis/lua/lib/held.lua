@@ -1,14 +1,10 @@
 --- @include base
--- Letting go of jobs whose outcomes came in. All locks are read at once and dropped at once. Finished jobs are mostly the
--- oldest entries of `active`, so for many of them its tail is read once, and written once without them; an id that is not
--- there is looked for one by one. `n` outcomes stand in ARGV after HEAD, EACH values for each.
-local active, lock_keys = base .. 'active', {}
-for i = 1, n do
-  lock_keys[i] = base .. ARGV[HEAD + EACH * i - 4] .. ':lock'
-end
-local locks = n > 0 and call('MGET', unpack(lock_keys))
-local tail, place_in_tail, deepest = n > 3 and call('LRANGE', active, -2 * n - 16, '-1'), {}, nil
-if tail then
+-- Letting go of jobs whose outcomes came in. Their locks have been read at once, and are dropped at once. Finished jobs
+-- are mostly the oldest entries of `active`, so for many of them its tail is read once, and written once without them; an
+-- id that is not there is looked for one by one. `n` outcomes; the i-th has its lock at `i + 1` of `locks` and `watched`.
+local active, many, tail, place_in_tail, deepest = base .. 'active', n > 3, nil, nil, nil
+if many then
+  tail, place_in_tail = call('LRANGE', active, -2 * n - 16, '-1'), {}
   for place = 1, #tail do
     place_in_tail[tail[place]] = place
   end
@@ -17,7 +13,7 @@ local let_go_keys, let_go_ids, gone = {}, {}, {}
 
 -- 0, or a refusal, which leaves everything as it was. Token `0` means work without locks.
 local function let_go(i, id, token)
-  local lock = not gone[id] and locks[i] -- it goes with the first outcome of a job that has several in one call
+  local lock = not gone[id] and locks[i + 1] -- it goes with the first outcome of a job that has several in one call
   if lock ~= token and token ~= '0' then
     return lock and -6 or -2
   end
@@ -30,7 +26,7 @@ local function let_go(i, id, token)
   end
   if token ~= '0' then
     gone[id] = true
-    let_go_keys[#let_go_keys + 1], let_go_ids[#let_go_ids + 1] = lock_keys[i], id
+    let_go_keys[#let_go_keys + 1], let_go_ids[#let_go_ids + 1] = watched[i + 1], id
   end
   return 0
 end

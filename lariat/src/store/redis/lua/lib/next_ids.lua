@@ -1,31 +1,34 @@
---- @include base
--- Takes up to `n` ids off the queue, the next to run first: `wait` before `prioritized`.
+--- @include held
+-- Takes up to `room` ids off the queue, the next to run first: `wait` before `prioritized`. Where there is room for one
+-- only it goes from `wait` to `active` in one step; the second result says that it did.
 local wait_is_empty = false
 
-local function next_ids(n)
-  local wait, ids = base .. 'wait', {}
-  if n == 1 and not wait_is_empty then
-    ids[1] = call('RPOP', wait) or nil
-  elseif not wait_is_empty then
-    local last = call('LRANGE', wait, -n, '-1')
-    local found = #last
-    if found > 0 then
-      call('LTRIM', wait, '0', -found - 1)
+local function next_ids(room)
+  local ids = {}
+  if not wait_is_empty then
+    if room == 1 then
+      ids[1] = call('RPOPLPUSH', base .. 'wait', active) or nil
+    else
+      local last = call('LRANGE', base .. 'wait', -room, '-1')
+      local found = #last
+      if found > 0 then
+        call('LTRIM', base .. 'wait', '0', -found - 1)
+      end
+      for i = found, 1, -1 do
+        ids[found + 1 - i] = last[i]
+      end
     end
-    for i = found, 1, -1 do
-      ids[found + 1 - i] = last[i]
+    wait_is_empty = #ids < room
+    if ids[1] then
+      return ids, room == 1
     end
   end
-  wait_is_empty = #ids < n
-  if #ids > 0 then
-    return ids
-  end
-  local popped = call('ZPOPMIN', base .. 'prioritized', n)
+  local popped = call('ZPOPMIN', base .. 'prioritized', room)
   for i = 1, #popped, 2 do
     ids[#ids + 1] = popped[i]
   end
-  if #ids < n then
+  if #ids < room then
     call('DEL', base .. 'pc')
   end
-  return ids
+  return ids, false
 end

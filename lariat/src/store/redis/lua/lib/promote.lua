@@ -4,7 +4,7 @@
 -- Moves jobs whose time has come from `delayed` to where they run from; at most 1000 at a time, the earliest first.
 local function promote()
   local key = base .. 'delayed'
-  local ids = call('ZRANGEBYSCORE', key, '0', (now + 1) * 4096 - 1, 'LIMIT', '0', '1000')
+  local ids = call('ZRANGEBYSCORE', key, '0', ready, 'LIMIT', '0', '1000')
   if #ids == 0 then
     return
   end

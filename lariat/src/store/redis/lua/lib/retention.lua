@@ -1,4 +1,5 @@
 --- @include remove
+--- @include guarded
 -- Removes finished jobs that a rule no longer keeps. A rule is `count age limit`, age in seconds, `-` for none. `n` jobs
 -- have just been added under it. At most 1000 go by age and 1000 by count at a time, so that a rule that comes late
 -- does not hold the server; what is left goes with the next finishes.
@@ -23,4 +24,13 @@ local function retain(set, rule, n)
       call('ZREMRANGEBYRANK', key, '0', last)
     end
   end
+end
+
+-- A finished job of which nothing is kept. Its parent cannot wait for a job that is gone, also where a failure without a
+-- flag has not told it.
+local function keep_none(id, job, parent)
+  if parent then
+    guarded(id, unlink, job, parent)
+  end
+  remove_records({ id })
 end

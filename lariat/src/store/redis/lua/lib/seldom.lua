@@ -7,6 +7,9 @@ seldom = function()
     return seldom_made
   end
   --- @include guarded
+  --- @include drop
+  --- @include children_left
+  --- @include take_back
   --- @include retention
   --- @include tell_others
   --- @include failure
@@ -19,9 +22,10 @@ seldom = function()
   --- @include put_back
   read_limit()
   seldom_made = {
-    guarded = guarded, retain = retain, remove_records = remove_records, unlink = unlink, tell_others = tell_others,
-    write_failure = write_failure, exhausted = exhausted, count_ended = count_ended, promote = promote,
-    allowance = allowance, count_started = count_started, mark_next_delayed = mark_next_delayed,
+    guarded = guarded, retain = retain, keep_none = keep_none, take_back = take_back, tell_others = tell_others,
+    children_left = children_left, write_failure = write_failure, exhausted = exhausted, count_ended = count_ended,
+    events_kept = events_kept, promote = promote, drop = drop, allowance = allowance, count_started = count_started,
+    paused_or_maxed = paused_or_maxed, mark_next_delayed = mark_next_delayed,
     retry = retry, backoff = delay, delay = delay, children = wait_for_children, back = put_back,
   }
   return seldom_made

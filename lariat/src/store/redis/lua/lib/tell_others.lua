@@ -5,8 +5,10 @@
 -- only noted so far, so that is written first. Returns whether the event stream has been trimmed.
 local function tell_others(job, id, parent, did, completed, value, trimmed)
   write_let_go()
-  write_final('completed')
-  write_final('failed')
+  if many then
+    write_final('completed')
+    write_final('failed')
+  end
   if not trimmed then
     try('XTRIM', base .. 'events', 'MAXLEN', '~', events_kept())
   end

@@ -1,34 +1,18 @@
-//! `lariat job`.
+//! A job, as JSON and as text.
 
 use std::fmt::Write as _;
 
-use lariat::{JobId, JobRecord, JobState, Queue, StoredJob, Timestamp};
+use lariat::{JobRecord, JobState, StoredJob, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::args::{GetArgs, StoreArgs};
-use crate::failure::{Failure, status};
 use crate::{opts, output};
-
-pub(super) async fn get(store: &StoreArgs, args: &GetArgs) -> Result<u8, Failure> {
-    let queue = Queue::new(&super::open(store)?, &args.queue)?;
-    let id = JobId::existing(args.id.as_str())?;
-    let Some(job) = queue.job(&id).await? else {
-        return Err(Failure::not_found(format!("queue {:?} has no job {:?}", args.queue, args.id)));
-    };
-    if args.json {
-        output::print_json(&Shape::of(&job))?;
-    } else {
-        output::print(&as_text(&job))?;
-    }
-    Ok(status::DONE)
-}
 
 /// A job as BullMQ's API names its parts; what is absent is null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shape<'a> {
+pub(super) struct Shape<'a> {
     id: &'a str,
     name: &'a str,
     data: &'a RawValue,
@@ -59,14 +43,13 @@ struct Parent<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn of(job: &'a StoredJob) -> Shape<'a> {
-        let record = &job.record;
+    pub(super) fn of(record: &'a JobRecord, state: Option<JobState>) -> Shape<'a> {
         Shape {
             id: record.id.as_str(),
             name: &record.name,
             data: &record.data,
             opts: opts::write(&record.options),
-            state: job.state.map(JobState::as_str),
+            state: state.map(JobState::as_str),
             attempts_made: record.attempts_made,
             attempts_started: record.attempts_started,
             stalled_counter: record.stalled_counter,
@@ -87,7 +70,7 @@ impl<'a> Shape<'a> {
 }
 
 /// A line for each thing that there is something to say about.
-fn as_text(job: &StoredJob) -> String {
+pub(super) fn as_text(job: &StoredJob) -> String {
     let record = &job.record;
     let mut text = String::new();
     let mut line = |what: &str, value: &str| {
@@ -136,4 +119,22 @@ fn as_text(job: &StoredJob) -> String {
 fn attempts(record: &JobRecord) -> String {
     let (made, most) = (record.attempts_made, record.options.attempts.max(1));
     format!("{made} of {most} (runs: {}, found stalled: {})", record.attempts_started, record.stalled_counter)
+}
+
+/// What a job's time in a list of this state tells.
+pub(super) fn since_what(state: JobState) -> &'static str {
+    match state {
+        JobState::Active => "started",
+        JobState::Completed | JobState::Failed => "ended",
+        _ => "added",
+    }
+}
+
+/// That time, where it is recorded.
+pub(super) fn since(record: &JobRecord, state: JobState) -> Option<Timestamp> {
+    match state {
+        JobState::Active => record.processed_on,
+        JobState::Completed | JobState::Failed => record.finished_on,
+        _ => Some(record.timestamp),
+    }
 }

@@ -1,0 +1,194 @@
+//! Adds whose callers drop them, leave them unpolled, or take their runtime away.
+
+use std::collections::BTreeSet;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use interop::proxy::{self, Fault, Proxy};
+use interop::wait;
+use lariat::{Error, JobId, Queue, Store};
+
+use crate::fixture::{Fixture, QUEUE, SECOND};
+
+type Add<'a> = Pin<Box<dyn Future<Output = Result<JobId, Error>> + Send + 'a>>;
+
+/// An add that has been polled once, and is not answered yet.
+async fn begun<'a>(queue: &'a Queue, name: &str) -> Add<'a> {
+    let mut add = queue.add(name, &1).into_future();
+    poll_fn(|context| {
+        assert!(add.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    add
+}
+
+/// An add that is forgotten fails the test rather than hanging it.
+async fn in_time<F: IntoFuture>(add: F) -> F::Output {
+    tokio::time::timeout(wait::DEADLINE, add.into_future()).await.expect("no add is forgotten")
+}
+
+async fn waiting(f: &Fixture) -> u64 {
+    f.queue.overview().await.unwrap().counts.waiting
+}
+
+/// A server, by way of a proxy, and a queue whose connection stands.
+async fn by_proxy() -> (Fixture, Proxy, Queue) {
+    let f = Fixture::start();
+    let proxy = Proxy::start(f.server.port());
+    let queue = Queue::new(&Store::open(&proxy.url()).unwrap(), QUEUE).unwrap().with_patience(60 * SECOND);
+    queue.add("warm", &0).await.unwrap();
+    (f, proxy, queue)
+}
+
+#[tokio::test]
+async fn a_dropped_add_goes_on_by_itself() {
+    // No connection stands yet: after one poll nothing has been sent.
+    let f = Fixture::start();
+    drop(begun(&f.queue, "dropped").await);
+    let other = Queue::new(&f.store, QUEUE).unwrap();
+    wait::until_async("it is added", || async { other.overview().await.unwrap().counts.waiting == 1 }).await;
+}
+
+#[tokio::test]
+async fn a_dropped_add_is_repeated_when_its_reply_is_lost() {
+    let (f, proxy, queue) = by_proxy().await;
+    // Sent, and not seen by the server; only a repeat adds it.
+    let lost = proxy.on_next(proxy::holding(b"evalsha"), Fault::LoseRequest);
+    let add = begun(&queue, "dropped").await;
+    lost.wait_for_async(1).await;
+    drop(add);
+    wait::until_async("it is added", || async { waiting(&f).await == 2 }).await;
+}
+
+#[tokio::test]
+async fn those_behind_a_dropped_add_are_answered() {
+    let (f, proxy, queue) = by_proxy().await;
+    let held = proxy.on_next(proxy::holding(b"evalsha"), Fault::HoldReply);
+    let first = begun(&queue, "first").await;
+    held.wait_for_async(1).await;
+    let (second, third) = (begun(&queue, "second").await, begun(&queue, "third").await);
+    drop(first);
+    drop(second);
+    proxy.release();
+    in_time(third).await.unwrap();
+    assert_eq!(waiting(&f).await, 4);
+}
+
+#[tokio::test]
+async fn those_behind_an_add_that_nobody_polls_are_answered() {
+    let (f, proxy, queue) = by_proxy().await;
+    let held = proxy.on_next(proxy::holding(b"evalsha"), Fault::HoldReply);
+    let first = begun(&queue, "first").await;
+    held.wait_for_async(1).await;
+    let second = begun(&queue, "second").await;
+    proxy.release();
+    in_time(second).await.unwrap();
+    in_time(queue.add("third", &1)).await.unwrap();
+    assert_eq!(waiting(&f).await, 4);
+    in_time(first).await.unwrap();
+}
+
+/// The same where the second add comes while the first is being polled.
+#[allow(clippy::async_yields_async, reason = "the add must live on, and not be polled again")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_that_come_while_an_add_is_polled_for_the_last_time_are_answered() {
+    let f = Fixture::start();
+    f.queue.add("warm", &0).await.unwrap();
+    for _ in 0..1000 {
+        let start = Arc::new(std::sync::Barrier::new(2));
+        let (queue, at) = (f.queue.clone(), Arc::clone(&start));
+        let first = tokio::spawn(async move {
+            let mut add = Box::pin(async move { queue.add("first", &1).await });
+            at.wait();
+            poll_fn(|context| Poll::Ready(add.as_mut().poll(context).is_ready())).await;
+            add
+        });
+        let queue = f.queue.clone();
+        let second = tokio::spawn(async move {
+            start.wait();
+            queue.add("second", &1).await
+        });
+        let unpolled = first.await.unwrap();
+        in_time(second).await.unwrap().unwrap();
+        drop(unpolled);
+    }
+}
+
+#[tokio::test]
+async fn an_add_answered_late_leaves_the_next_drive_alone() {
+    let (f, proxy, queue) = by_proxy().await;
+    let first = begun(&queue, "first").await;
+    // Takes the drive over, and ends it.
+    in_time(queue.add("second", &1)).await.unwrap();
+    let held = proxy.on_next(proxy::holding(b"evalsha"), Fault::HoldReply);
+    let third = begun(&queue, "third").await;
+    held.wait_for_async(1).await;
+    // Answered long since; the drive that it finds is not its own.
+    in_time(first).await.unwrap();
+    proxy.release();
+    in_time(third).await.unwrap();
+    assert_eq!(waiting(&f).await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn adds_cancelled_at_any_moment_lose_no_other_and_none_is_added_twice() {
+    let f = Fixture::start();
+    let answered: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let tasks = (0..6u64).map(|task| {
+        let (queue, answered) = (f.queue.clone().with_patience(60 * SECOND), Arc::clone(&answered));
+        tokio::spawn(async move {
+            for n in 0..200u64 {
+                let add = queue.add("n", &(task, n)).into_future();
+                // Every third is dropped at some moment of its life, unless it was quicker.
+                let id = if n % 3 == 0 {
+                    // sleep: the moment
+                    match tokio::time::timeout(Duration::from_micros(n * 37 % 500), add).await {
+                        Ok(id) => id.unwrap(),
+                        Err(_) => continue,
+                    }
+                } else {
+                    add.await.unwrap()
+                };
+                assert!(answered.lock().unwrap().insert(id.to_string()), "{id} was answered twice");
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        in_time(task).await.unwrap();
+    }
+    let stored = || f.redis::<Vec<String>>("LRANGE bull:mail:wait 0 -1");
+    wait::until_async("the lane is idle", || async {
+        let before = stored().len();
+        f.queue.add("last", &1).await.unwrap();
+        stored().len() == before + 1
+    })
+    .await;
+    let stored = stored();
+    let kept: BTreeSet<String> = stored.iter().cloned().collect();
+    assert_eq!(kept.len(), stored.len(), "no id twice");
+    assert!(answered.lock().unwrap().is_subset(&kept), "every answered job is kept");
+    let mut payloads = BTreeSet::new();
+    for id in &stored {
+        let payload: String = f.redis(&format!("HGET bull:mail:{id} data"));
+        assert!(payload == "1" || payloads.insert(payload.clone()), "{payload} was added twice");
+    }
+}
+
+#[test]
+fn a_lane_whose_runtime_is_gone_is_driven_on_another() {
+    let mut f = Fixture::start();
+    f.server.kill();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let add = first.block_on(begun(&f.queue, "first"));
+    drop(first);
+    drop(add);
+    f.server.restart();
+    let queue = f.queue.clone().with_patience(60 * SECOND);
+    second.block_on(queue.add("second", &1).into_future()).unwrap();
+    assert_eq!(second.block_on(waiting(&f)), 1);
+}
