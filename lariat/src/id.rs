@@ -114,6 +114,12 @@ impl JobId {
         Ok(JobId(id))
     }
 
+    /// An id that the store itself gave out or keeps.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn stored(id: impl Into<Arc<str>>) -> JobId {
+        JobId(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

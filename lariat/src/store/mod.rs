@@ -14,13 +14,20 @@ pub(crate) use lariat_lock::BoxFuture;
 use lariat_lock::LockStore;
 
 pub(crate) mod change;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod conformance;
 pub(crate) mod exchange;
+pub(crate) mod options;
 mod redis;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod url;
 pub(crate) mod view;
 
 use self::change::{Add, ChangeJob, Changed, Setting};
 use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
+use self::url::Target;
 use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
@@ -116,7 +123,7 @@ pub(crate) trait Backend: Send + Sync {
     fn ping(&self) -> Answer<'_, ()>;
 }
 
-/// Where jobs live: a Redis or Valkey server. Cheap to clone; clones share their connections.
+/// Where jobs live: one SQLite file, or a Redis or Valkey server. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
@@ -127,15 +134,29 @@ pub struct Store {
 impl Store {
     /// Opens a store without any I/O: the URL is checked, connections are made when they are needed.
     ///
-    /// `redis://[user:pass@]host[:port][/db]`. A URL that is not understood, or names a store that is not built, is an
+    /// - `sqlite:PATH`: a file, made where there is none, that several processes of one machine may share. With
+    ///   `?durability=normal` adding and finishing jobs is much faster, but a power cut (not the end of a process) may
+    ///   undo the last moments; without it, what was answered is on the disk.
+    /// - `sqlite::memory:`: for tests; gone with this store and its clones.
+    /// - `redis://[user:pass@]host[:port][/db]`, or `redis+unix:PATH`.
+    ///
+    /// A `%` or `?` in a path is written `%25` or `%3F`. A URL that is not understood, or names a store that is not built, is an
     /// error that says what to pass.
     pub fn open(url: &str) -> Result<Store, Error> {
-        let address = url::parse(url)?;
-        Ok(Store {
-            shown: address.to_string().into(),
-            backend: Arc::new(redis::RedisStore::new(address)),
-            prefix: Prefix::default(),
-        })
+        let target = url::parse(url)?;
+        let shown = target.to_string().into();
+        let backend: Arc<dyn Backend> = match target {
+            Target::Redis(address) => Arc::new(redis::RedisStore::new(address)),
+            #[cfg(feature = "sqlite")]
+            Target::Sqlite(address) => Arc::new(sqlite::SqliteStore::new(&address)),
+            #[cfg(not(feature = "sqlite"))]
+            Target::Sqlite(_) => {
+                let words =
+                    "this program was built without the feature `sqlite`: pass a Redis server, redis://host:port";
+                return Err(Error::new(crate::error::ErrorKind::Unsupported, words));
+            }
+        };
+        Ok(Store { shown, backend, prefix: Prefix::default() })
     }
 
     /// Opens a store and makes sure that it is there and lets us in.

@@ -1,4 +1,4 @@
-//! What a store's URL means.
+//! What a store's URL means: `redis://…`, `redis+unix:…`, `sqlite:PATH`.
 //!
 //! No message made here holds a user or password of a URL that was refused: [`shown`] leaves them out.
 
@@ -9,6 +9,59 @@ use std::path::PathBuf;
 use crate::error::{Error, ErrorKind};
 
 const DEFAULT_PORT: u16 = 6379;
+
+/// Where jobs live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Redis(Address),
+    Sqlite(SqliteAddress),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Redis(address) => address.fmt(f),
+            Target::Sqlite(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Which file, and what an answer promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SqliteAddress {
+    pub place: SqlitePlace,
+    pub durability: Durability,
+}
+
+/// Where a SQLite database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SqlitePlace {
+    File(PathBuf),
+    /// In memory, and gone with the store that opened it.
+    Memory,
+}
+
+/// What is on the disk when a call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// All of it: it survives a power cut.
+    Full,
+    /// It survives the end of the process, but a power cut may undo the last moments.
+    Normal,
+}
+
+impl fmt::Display for SqliteAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            SqlitePlace::File(path) => write!(f, "sqlite:{}", path.display())?,
+            SqlitePlace::Memory => f.write_str("sqlite::memory:")?,
+        }
+        match self.durability {
+            Durability::Full => Ok(()),
+            Durability::Normal => f.write_str("?durability=normal"),
+        }
+    }
+}
 
 /// Where a Redis server is, and how to be let in.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,11 +101,12 @@ impl fmt::Debug for Address {
 }
 
 /// Reads a store URL; says what is built and what is not.
-pub(crate) fn parse(url: &str) -> Result<Address, Error> {
+pub(crate) fn parse(url: &str) -> Result<Target, Error> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme.to_ascii_lowercase().as_str() {
-        "redis" => tcp(url, rest),
-        "redis+unix" => unix(url, rest),
+        "redis" => tcp(url, rest).map(Target::Redis),
+        "redis+unix" => unix(url, rest).map(Target::Redis),
+        "sqlite" => sqlite(url, rest).map(Target::Sqlite),
         "rediss" => Err(unsupported(
             "TLS (rediss://) is not built yet: pass redis://host:port, over a trusted network or a tunnel",
         )),
@@ -62,10 +116,16 @@ pub(crate) fn parse(url: &str) -> Result<Address, Error> {
         "redis+cluster" => Err(unsupported(
             "Redis Cluster (redis+cluster://) is not built yet: pass a single server, redis://host:port",
         )),
-        "sqlite" => {
-            Err(unsupported("the embedded store (sqlite:) is not built yet: pass a Redis server, redis://host:port"))
-        }
-        _ => Err(refused(url, "is not a store: pass redis://[user:password@]host[:port][/database]")),
+        _ => Err(refused(url, "is not a store: pass sqlite:PATH, or redis://[user:password@]host[:port][/database]")),
+    }
+}
+
+/// The address of a Redis server, for the tests of that store.
+#[cfg(test)]
+pub(crate) fn redis_address(url: &str) -> Result<Address, Error> {
+    match parse(url)? {
+        Target::Redis(address) => Ok(address),
+        Target::Sqlite(_) => Err(refused(url, "is no Redis server")),
     }
 }
 
@@ -140,6 +200,34 @@ fn unix(url: &str, rest: &str) -> Result<Address, Error> {
             "protocol" => address.resp3 = protocol(url, value)?,
             _ => return Err(refused(url, "has an option that is not known: db, user, password and protocol are")),
         }
+    }
+    Ok(address)
+}
+
+fn sqlite(url: &str, rest: &str) -> Result<SqliteAddress, Error> {
+    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let place = if path == ":memory:" {
+        SqlitePlace::Memory
+    } else {
+        let path = decoded(path.strip_prefix("//").unwrap_or(path));
+        let path = path.filter(|path| !path.is_empty() && !path.contains('\0') && !path.ends_with('/'));
+        let path =
+            path.ok_or_else(|| refused(url, "must name a file, as in sqlite:lariat.db, or be sqlite::memory:"))?;
+        SqlitePlace::File(path.into())
+    };
+    let mut address = SqliteAddress { place, durability: Durability::Full };
+    for (name, value) in pairs(options) {
+        address.durability = match (name, value) {
+            ("durability", "full") => Durability::Full,
+            ("durability", "normal") => Durability::Normal,
+            ("durability", _) => return Err(refused(url, "must have full or normal after durability=")),
+            _ => {
+                return Err(refused(
+                    url,
+                    "has an option that is not known: only durability=full or durability=normal is",
+                ));
+            }
+        };
     }
     Ok(address)
 }
@@ -229,20 +317,27 @@ fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn redis(url: &str) -> Address {
+        match parse(url).unwrap() {
+            Target::Redis(address) => address,
+            Target::Sqlite(address) => panic!("{address}"),
+        }
+    }
+
     fn tcp_place(host: &str, port: u16) -> Place {
         Place::Tcp { host: host.into(), port }
     }
 
     #[test]
     fn every_part_may_be_left_out_but_the_host() {
-        let address = parse("redis://localhost").unwrap();
+        let address = redis("redis://localhost");
         assert!(address.place == tcp_place("localhost", 6379));
         assert_eq!((address.db, address.user, address.password, address.resp3), (0, None, None, false));
     }
 
     #[test]
     fn every_part_is_read() {
-        let address = parse("REDIS://ann:pa%3ass%40w%C3%B6rd@redis-1.example.org:7000/12?protocol=resp3").unwrap();
+        let address = redis("REDIS://ann:pa%3ass%40w%C3%B6rd@redis-1.example.org:7000/12?protocol=resp3");
         assert!(address.place == tcp_place("redis-1.example.org", 7000));
         assert_eq!((address.db, address.resp3), (12, true));
         assert_eq!(address.user.as_deref(), Some("ann"));
@@ -251,21 +346,21 @@ mod tests {
 
     #[test]
     fn a_password_needs_no_user_and_a_user_no_password() {
-        let address = parse("redis://:secret@h").unwrap();
+        let address = redis("redis://:secret@h");
         assert_eq!((address.user, address.password.as_deref()), (None, Some("secret")));
-        let address = parse("redis://ann@h").unwrap();
+        let address = redis("redis://ann@h");
         assert_eq!((address.user.as_deref(), address.password), (Some("ann"), None));
         // A colon in the password, as other clients take it.
-        assert_eq!(parse("redis://:a:b@h").unwrap().password.as_deref(), Some("a:b"));
+        assert_eq!(redis("redis://:a:b@h").password.as_deref(), Some("a:b"));
         // And an @, the last of which ends it.
-        assert_eq!(parse("redis://:a@b@h").unwrap().password.as_deref(), Some("a@b"));
+        assert_eq!(redis("redis://:a@b@h").password.as_deref(), Some("a@b"));
     }
 
     #[test]
     fn ipv6_stands_in_brackets() {
-        assert!(parse("redis://[::1]:7000/1").unwrap().place == tcp_place("::1", 7000));
-        assert!(parse("redis://[fe80::2]").unwrap().place == tcp_place("fe80::2", 6379));
-        assert_eq!(parse("redis://[::1]:7000/1").unwrap().to_string(), "redis://[::1]:7000/1");
+        assert!(redis("redis://[::1]:7000/1").place == tcp_place("::1", 7000));
+        assert!(redis("redis://[fe80::2]").place == tcp_place("fe80::2", 6379));
+        assert_eq!(redis("redis://[::1]:7000/1").to_string(), "redis://[::1]:7000/1");
     }
 
     #[test]
@@ -274,7 +369,7 @@ mod tests {
             "redis+unix:/run/redis%20x.sock?db=3&user=ann&password=p%26w",
             "redis+unix:///run/redis%20x.sock?db=3&user=ann&password=p%26w",
         ] {
-            let address = parse(url).unwrap();
+            let address = redis(url);
             assert!(address.place == Place::Unix("/run/redis x.sock".into()));
             assert_eq!(
                 (address.db, address.user.as_deref(), address.password.as_deref()),
@@ -286,18 +381,33 @@ mod tests {
 
     #[test]
     fn what_is_not_built_says_what_to_pass() {
-        for url in [
-            "rediss://:hunter2@h",
-            "redis+sentinel://:hunter2@a:1,b:2/m",
-            "redis+cluster://:hunter2@a:1",
-            "sqlite:lariat.db",
-            "sqlite::memory:",
-        ] {
+        for url in ["rediss://:hunter2@h", "redis+sentinel://:hunter2@a:1,b:2/m", "redis+cluster://:hunter2@a:1"] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
             assert!(error.to_string().contains("is not built yet: pass "), "{error}");
             assert!(error.to_string().contains("redis://host:port"), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_path_and_memory_a_word() {
+        let file = |path: &str, durability| SqliteAddress { place: SqlitePlace::File(path.into()), durability };
+        for (url, expected) in [
+            ("sqlite:lariat.db", file("lariat.db", Durability::Full)),
+            ("SQLITE:../a%20b.db?durability=full", file("../a b.db", Durability::Full)),
+            ("sqlite:/var/lib/jobs.db?durability=normal", file("/var/lib/jobs.db", Durability::Normal)),
+            ("sqlite:///var/lib/jobs.db", file("/var/lib/jobs.db", Durability::Full)),
+            ("sqlite::memory:", SqliteAddress { place: SqlitePlace::Memory, durability: Durability::Full }),
+        ] {
+            assert_eq!(parse(url).unwrap(), Target::Sqlite(expected), "{url}");
+        }
+        for (url, seen) in [
+            ("sqlite://lariat.db", "sqlite:lariat.db"),
+            ("sqlite:x?durability=normal", "sqlite:x?durability=normal"),
+            ("sqlite::memory:", "sqlite::memory:"),
+        ] {
+            assert_eq!(parse(url).unwrap().to_string(), seen);
         }
     }
 
@@ -338,6 +448,10 @@ mod tests {
             ("redis+unix:?password=hunter2", "must name the server's socket"),
             ("redis+unix:/s?db=a&password=hunter2", "number of a database"),
             ("redis+unix:/s?pass=hunter2", "an option that is not known"),
+            ("sqlite:", "must name a file"),
+            ("sqlite:jobs/", "must name a file"),
+            ("sqlite:x?durability=none", "full or normal"),
+            ("sqlite:x?password=hunter2", "an option that is not known"),
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
@@ -361,7 +475,7 @@ mod tests {
 
     #[test]
     fn an_address_shows_neither_user_nor_password() {
-        let address = parse("redis://ann:hunter2@h:1/2").unwrap();
+        let address = redis("redis://ann:hunter2@h:1/2");
         assert_eq!(address.to_string(), "redis://h:1/2");
         assert_eq!(format!("{address:?}"), "redis://h:1/2");
     }

@@ -166,3 +166,26 @@ pub(crate) struct StoredEvents {
     /// Pass it to the next read.
     pub upto: String,
 }
+
+/// Characters of a token that are shown.
+const SHOWN: usize = 4;
+
+/// A token but for its end. One that is short is not shown at all: so much of it would help to guess it.
+pub(crate) fn masked(token: &str) -> String {
+    let characters = token.chars().count();
+    let hidden = if characters < 3 * SHOWN { characters } else { characters - SHOWN };
+    token.chars().enumerate().map(|(place, character)| if place < hidden { '*' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_show_their_end_only() {
+        assert_eq!(masked("0b9f7a52-6c1e:17"), "************e:17");
+        assert_eq!(masked("secret"), "******");
+        assert_eq!(masked("äöüäöüäöüäöü"), "********äöüä".replace("äöüä", "üäöü"));
+        assert_eq!(masked(""), "");
+    }
+}

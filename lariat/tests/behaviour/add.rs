@@ -6,11 +6,16 @@ use std::time::Duration;
 use lariat::{Backoff, BackoffKind, JobState, Keep, NewJob, Queue, Store, Timestamp};
 use serde_json::json;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, on_both_stores};
 
-#[tokio::test]
-async fn a_job_is_stored_as_given() {
-    let f = Fixture::start();
+on_both_stores! {
+    a_job_is_stored_as_given,
+    each_kind_of_job_lands_in_its_state,
+    an_id_of_ones_own_is_added_once,
+    bulk_ids_come_in_order_over_several_calls,
+}
+
+async fn a_job_is_stored_as_given(f: Fixture) {
     let before = Timestamp::now();
     let id = f
         .queue
@@ -38,9 +43,7 @@ async fn a_job_is_stored_as_given() {
     assert!(record.timestamp >= before && record.timestamp <= Timestamp::now());
 }
 
-#[tokio::test]
-async fn each_kind_of_job_lands_in_its_state() {
-    let f = Fixture::start();
+async fn each_kind_of_job_lands_in_its_state(f: Fixture) {
     let waiting = f.queue.add("a", &1).await.unwrap();
     let delayed = f.queue.add("b", &2).delay(Duration::from_secs(3600)).priority(4).await.unwrap();
     let prioritized = f.queue.add("c", &3).priority(4).await.unwrap();
@@ -51,9 +54,7 @@ async fn each_kind_of_job_lands_in_its_state() {
     assert_eq!((counts.waiting, counts.delayed, counts.prioritized, counts.unfinished()), (1, 1, 1, 3));
 }
 
-#[tokio::test]
-async fn an_id_of_ones_own_is_added_once() {
-    let f = Fixture::start();
+async fn an_id_of_ones_own_is_added_once(f: Fixture) {
     let first = f.queue.add("pay", &1).id("invoice-7").await.unwrap();
     let second = f.queue.add("pay", &2).id("invoice-7").await.unwrap();
     assert_eq!(first, second);
@@ -61,9 +62,7 @@ async fn an_id_of_ones_own_is_added_once() {
     assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
 }
 
-#[tokio::test]
-async fn bulk_ids_come_in_order_over_several_calls() {
-    let f = Fixture::start();
+async fn bulk_ids_come_in_order_over_several_calls(f: Fixture) {
     let ids = f.queue.add_bulk((0..1201).map(|n| NewJob::new("n", &n))).await.unwrap();
     assert_eq!(ids.len(), 1201);
     for n in [0usize, 499, 500, 1200] {

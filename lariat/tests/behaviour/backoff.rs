@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use lariat::{Backoff, JobError, JobState, NextAttempt, WorkerEvent};
 
-use crate::fixture::{Fixture, event};
+use crate::fixture::{Fixture, event, on_both_stores};
 
-#[tokio::test]
-async fn a_strategy_sees_the_attempt_and_says_what_follows() {
-    let f = Fixture::start();
+on_both_stores! {
+    a_strategy_sees_the_attempt_and_says_what_follows,
+    built_in_backoffs_and_last_attempts_are_not_asked_about,
+    a_name_that_nobody_knows_fails_the_job_with_words,
+}
+
+async fn a_strategy_sees_the_attempt_and_says_what_follows(f: Fixture) {
     let seen: Arc<Mutex<Vec<_>>> = Arc::default();
     let told = Arc::clone(&seen);
     let strategy = move |attempt: &lariat::FailedAttempt<'_>| {
@@ -48,9 +52,7 @@ async fn a_strategy_sees_the_attempt_and_says_what_follows() {
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-#[tokio::test]
-async fn built_in_backoffs_and_last_attempts_are_not_asked_about() {
-    let f = Fixture::start();
+async fn built_in_backoffs_and_last_attempts_are_not_asked_about(f: Fixture) {
     let strategy = |_: &lariat::FailedAttempt<'_>| panic!("nobody asked for it");
     let handler = async |_| Err::<(), _>("no");
     let _worker = f.worker().backoff_strategy(strategy).start(handler).unwrap();
@@ -62,9 +64,7 @@ async fn built_in_backoffs_and_last_attempts_are_not_asked_about() {
     }
 }
 
-#[tokio::test]
-async fn a_name_that_nobody_knows_fails_the_job_with_words() {
-    let f = Fixture::start();
+async fn a_name_that_nobody_knows_fails_the_job_with_words(f: Fixture) {
     let backoff = Backoff::custom("moon", Duration::ZERO);
     let id = f.queue.add("x", &()).attempts(9).backoff(backoff).await.unwrap();
     let _worker = f.worker().start(async |_| Err::<(), _>(JobError::retry("boom"))).unwrap();

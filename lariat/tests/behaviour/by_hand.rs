@@ -9,7 +9,18 @@ use lariat::{
     NextAttempt, RateLimit, Refusal, Store, TakenJob,
 };
 
-use crate::fixture::{Fixture, QUEUE, SECOND};
+use crate::fixture::{Fixture, QUEUE, SECOND, on_both_stores};
+
+on_both_stores! {
+    a_job_is_taken_reported_on_and_completed,
+    each_way_to_settle_leads_where_it_says,
+    what_cannot_be_handed_in_is_an_error,
+    a_held_job_keeps_its_lock_and_one_that_nobody_renews_loses_it,
+    the_loss_of_a_lock_is_told_and_nothing_is_written,
+    a_dropped_job_goes_back_to_the_front_unspent,
+    a_paused_queue_and_a_reached_limit_hand_out_nothing,
+    by_hand_and_by_worker_share_a_queue,
+}
 
 fn by_hand(f: &Fixture) -> ManualBuilder {
     Manual::builder(&f.store, QUEUE)
@@ -20,12 +31,10 @@ async fn take(manual: &Manual) -> TakenJob {
 }
 
 fn lock(f: &Fixture, id: &JobId) -> Option<String> {
-    f.redis(&format!("GET bull:mail:{id}:lock"))
+    f.lock_of(id.as_str())
 }
 
-#[tokio::test]
-async fn a_job_is_taken_reported_on_and_completed() {
-    let f = Fixture::start();
+async fn a_job_is_taken_reported_on_and_completed(f: Fixture) {
     let manual = by_hand(&f).name("hand-1").start().unwrap();
     assert!(manual.take().await.unwrap().is_none(), "nothing is ready");
     let id = f.queue.add("double", &21).await.unwrap();
@@ -43,9 +52,7 @@ async fn a_job_is_taken_reported_on_and_completed() {
     assert!(kept.progress(&60).await.unwrap_err().to_string().contains("has ended"));
 }
 
-#[tokio::test]
-async fn each_way_to_settle_leads_where_it_says() {
-    let f = Fixture::start();
+async fn each_way_to_settle_leads_where_it_says(f: Fixture) {
     let manual = by_hand(&f)
         .backoff_strategy(|attempt| NextAttempt::After(Duration::from_secs(600) * attempt.attempts_made))
         .start()
@@ -78,9 +85,7 @@ async fn each_way_to_settle_leads_where_it_says() {
     assert_eq!(after(4).await, (JobState::Failed, 2, 0, Some("the last".into())));
 }
 
-#[tokio::test]
-async fn what_cannot_be_handed_in_is_an_error() {
-    let f = Fixture::start();
+async fn what_cannot_be_handed_in_is_an_error(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     let id = f.queue.add("x", &()).await.unwrap();
     let error = take(&manual).await.delay(Duration::from_secs(u64::from(u32::MAX))).await.unwrap_err();
@@ -92,9 +97,7 @@ async fn what_cannot_be_handed_in_is_an_error() {
     assert!(f.until(&id, JobState::Failed).await.record.failed_reason.unwrap().contains("JSON"));
 }
 
-#[tokio::test]
-async fn a_held_job_keeps_its_lock_and_one_that_nobody_renews_loses_it() {
-    let f = Fixture::start();
+async fn a_held_job_keeps_its_lock_and_one_that_nobody_renews_loses_it(f: Fixture) {
     let short = 3 * SECOND;
     let renewing = by_hand(&f).lock_duration(short).start().unwrap();
     let lending = by_hand(&f).lock_duration(short).without_renewal().stalled_interval(3600 * SECOND).start().unwrap();
@@ -110,14 +113,12 @@ async fn a_held_job_keeps_its_lock_and_one_that_nobody_renews_loses_it() {
     assert_eq!(error.refusal(), Some(Refusal::MissingLock), "{error}");
 }
 
-#[tokio::test]
-async fn the_loss_of_a_lock_is_told_and_nothing_is_written() {
-    let f = Fixture::start();
+async fn the_loss_of_a_lock_is_told_and_nothing_is_written(f: Fixture) {
     let manual = by_hand(&f).lock_duration(3 * SECOND).start().unwrap();
     let id = f.queue.add("x", &()).await.unwrap();
     // Also of a job that goes on after it could have waited.
     let taken = take(&manual).await.wait_for_children().await.unwrap().unwrap();
-    f.redis::<()>("SET bull:mail:1:lock somebody-else PX 60000");
+    f.give_lock("1", "somebody-else");
     let reason = tokio::time::timeout(wait::DEADLINE, taken.job().cancelled()).await.unwrap();
     assert_eq!(reason, CancelReason::LockLost(LossReason::Taken));
     let error = taken.complete(&"late").await.unwrap_err();
@@ -127,9 +128,7 @@ async fn the_loss_of_a_lock_is_told_and_nothing_is_written() {
     assert_eq!(lock(&f, &id).as_deref(), Some("somebody-else"));
 }
 
-#[tokio::test]
-async fn a_dropped_job_goes_back_to_the_front_unspent() {
-    let f = Fixture::start();
+async fn a_dropped_job_goes_back_to_the_front_unspent(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     let ids = f.queue.add_bulk((0..2).map(|n| NewJob::new("n", &n))).await.unwrap();
     drop(take(&manual).await);
@@ -223,9 +222,7 @@ async fn a_marker_that_was_popped_for_nobody_is_given_back() {
     assert_eq!(f.state(&id).await, Some(JobState::Waiting));
 }
 
-#[tokio::test]
-async fn a_paused_queue_and_a_reached_limit_hand_out_nothing() {
-    let f = Fixture::start();
+async fn a_paused_queue_and_a_reached_limit_hand_out_nothing(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     f.queue.add_bulk((0..2).map(|n| NewJob::new("n", &n))).await.unwrap();
     f.queue.pause().await.unwrap();
@@ -294,9 +291,7 @@ async fn a_store_that_is_away_is_an_error_and_is_found_again() {
     f.until(&id, JobState::Completed).await;
 }
 
-#[tokio::test]
-async fn by_hand_and_by_worker_share_a_queue() {
-    let f = Fixture::start();
+async fn by_hand_and_by_worker_share_a_queue(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     f.queue.add_bulk((0..100).map(|n| NewJob::new("n", &n))).await.unwrap();
     let worker = f.worker().concurrency(3).start(async |_| Ok::<_, JobError>("by worker")).unwrap();

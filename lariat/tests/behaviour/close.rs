@@ -5,11 +5,20 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{CancelReason, Job, JobError, JobState, NewJob, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
+use crate::fixture::{Fixture, Gate, SECOND, on_both_stores};
 
-#[tokio::test]
-async fn running_jobs_finish_within_the_grace() {
-    let f = Fixture::start();
+on_both_stores! {
+    running_jobs_finish_within_the_grace,
+    what_does_not_finish_goes_back_to_the_front_unspent_and_in_order,
+    a_handler_that_returns_after_the_signal_is_believed,
+    the_shortest_grace_counts,
+    for_ever_is_a_grace_and_a_patience_like_any_other,
+    events_end_with_the_worker_and_not_with_its_handle,
+    dropping_a_worker_hands_its_jobs_back_too,
+    a_handler_left_behind_is_counted_once_and_not_forgotten on 3 threads,
+}
+
+async fn running_jobs_finish_within_the_grace(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let waiting = f.queue.add("y", &()).await.unwrap();
@@ -21,9 +30,7 @@ async fn running_jobs_finish_within_the_grace() {
     assert_eq!(f.state(&waiting).await, Some(JobState::Waiting), "nothing new was taken");
 }
 
-#[tokio::test]
-async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
-    let f = Fixture::start();
+async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order(f: Fixture) {
     let gate = Gate::new();
     let ids = f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
     let worker = f.worker().concurrency(3).cancel_grace(Duration::from_millis(30)).start(gate.handler()).unwrap();
@@ -36,7 +43,7 @@ async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
     for id in &ids[..3] {
         let record = f.job(id).await.record;
         assert_eq!((record.attempts_made, record.stalled_counter), (0, 0));
-        assert_eq!(f.redis::<u32>(&format!("EXISTS bull:{QUEUE}:{id}:lock")), 0);
+        assert_eq!(f.lock_of(id.as_str()), None);
     }
     let next = Gate::new();
     next.open();
@@ -46,9 +53,7 @@ async fn what_does_not_finish_goes_back_to_the_front_unspent_and_in_order() {
     }
 }
 
-#[tokio::test]
-async fn a_handler_that_returns_after_the_signal_is_believed() {
-    let f = Fixture::start();
+async fn a_handler_that_returns_after_the_signal_is_believed(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let handler = async |job: Job| {
         assert_eq!(job.cancelled().await, CancelReason::Closing);
@@ -60,9 +65,7 @@ async fn a_handler_that_returns_after_the_signal_is_believed() {
     assert_eq!(f.job(&id).await.record.return_value.unwrap().get(), "\"just in time\"");
 }
 
-#[tokio::test]
-async fn the_shortest_grace_counts() {
-    let f = Fixture::start();
+async fn the_shortest_grace_counts(f: Fixture) {
     let gate = Gate::new();
     f.queue.add("x", &()).await.unwrap();
     let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
@@ -82,9 +85,7 @@ async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
 }
 
-#[tokio::test]
-async fn for_ever_is_a_grace_and_a_patience_like_any_other() {
-    let f = Fixture::start();
+async fn for_ever_is_a_grace_and_a_patience_like_any_other(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.clone().with_patience(Duration::MAX).add("x", &()).await.unwrap();
     let refused = f.worker().cancel_grace(Duration::MAX).start(gate.handler()).unwrap_err();
@@ -96,9 +97,7 @@ async fn for_ever_is_a_grace_and_a_patience_like_any_other() {
     assert_eq!(f.state(&id).await, Some(JobState::Completed));
 }
 
-#[tokio::test]
-async fn events_end_with_the_worker_and_not_with_its_handle() {
-    let f = Fixture::start();
+async fn events_end_with_the_worker_and_not_with_its_handle(f: Fixture) {
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     let mut events = worker.events();
     worker.close(SECOND).await;
@@ -107,9 +106,7 @@ async fn events_end_with_the_worker_and_not_with_its_handle() {
     assert!(worker.events().next().await.is_none(), "also for those who come too late");
 }
 
-#[tokio::test]
-async fn dropping_a_worker_hands_its_jobs_back_too() {
-    let f = Fixture::start();
+async fn dropping_a_worker_hands_its_jobs_back_too(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = f.worker().cancel_grace(Duration::from_millis(10)).start(gate.handler()).unwrap();
@@ -136,9 +133,7 @@ async fn a_marker_popped_by_a_closing_worker_is_given_back() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_handler_left_behind_is_counted_once_and_not_forgotten() {
-    let f = Fixture::start();
+async fn a_handler_left_behind_is_counted_once_and_not_forgotten(f: Fixture) {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(Some(released));
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -161,7 +156,7 @@ async fn a_handler_left_behind_is_counted_once_and_not_forgotten() {
     let worker = f.worker().concurrency(2).cancel_grace(Duration::from_millis(10)).start(handler).unwrap();
     told.await.unwrap();
     f.until(&ends, JobState::Active).await;
-    f.server.freeze();
+    f.freeze();
     let closing = worker.close(Duration::ZERO);
     tokio::pin!(closing);
     // Told again and again while a result is on its way, past the time at which the blocked one is left behind.
@@ -174,7 +169,7 @@ async fn a_handler_left_behind_is_counted_once_and_not_forgotten() {
         }
         times += 1;
         if times == 200 {
-            f.server.thaw();
+            f.thaw();
         }
     };
     drop(release);

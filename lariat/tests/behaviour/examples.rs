@@ -3,7 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, on_both_stores};
+
+on_both_stores! {
+    hello,
+    retry_and_backoff,
+    router_with_state,
+    by_hand,
+}
 
 macro_rules! examples {
     ($($name:ident = $path:literal;)*) => {
@@ -24,16 +31,12 @@ examples! {
     by_hand = "../../examples/by_hand.rs";
 }
 
-#[tokio::test]
-async fn hello() {
-    let f = Fixture::start();
+async fn hello(f: Fixture) {
     let lines = hello::run(&f.store).await.unwrap();
     assert_eq!(lines, ["completed: \"sent to ada@example.org\"", "failed: \"nobody\" is no address"]);
 }
 
-#[tokio::test]
-async fn retry_and_backoff() {
-    let f = Fixture::start();
+async fn retry_and_backoff(f: Fixture) {
     let lines = retry_and_backoff::run(&f.store).await.unwrap();
     assert_eq!(
         lines[..3],
@@ -50,17 +53,13 @@ async fn retry_and_backoff() {
     assert_eq!(lines[9], "unknown: failed: attempt 1: too busy");
 }
 
-#[tokio::test]
-async fn router_with_state() {
-    let f = Fixture::start();
+async fn router_with_state(f: Fixture) {
     let lines = router_with_state::run(&f.store).await.unwrap();
     assert_eq!(lines[..2], ["completed: \"invoice 1 for Ada: 19.99 EUR\"", "completed: \"thank you, Ada\""]);
     assert!(lines[2].starts_with("failed: no handler for jobs named \"refund\""), "{}", lines[2]);
 }
 
-#[tokio::test]
-async fn by_hand() {
-    let f = Fixture::start();
+async fn by_hand(f: Fixture) {
     let lines = by_hand::run(&f.store).await.unwrap();
     assert_eq!(lines, ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
 }

@@ -6,7 +6,12 @@ use interop::proxy::{self, Fault, Proxy};
 use interop::wait;
 use lariat::{Finished, Job, JobError, JobId, JobState, Keep, NewJob, Queue, Store};
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, on_both_stores};
+
+on_both_stores! {
+    a_job_that_has_ended_is_answered_for_at_once_and_one_that_is_not_there_too,
+    the_time_is_over_when_it_is_and_the_job_goes_on,
+}
 
 fn completed(finished: &Finished) -> &str {
     finished.value().unwrap_or_else(|| panic!("{finished:?}")).get()
@@ -42,9 +47,7 @@ async fn an_end_is_told_as_it_comes_with_its_result_or_reason() {
     assert!(matches!(&finished, Finished::Failed(reason) if reason == "no such user"), "{finished:?}");
 }
 
-#[tokio::test]
-async fn a_job_that_has_ended_is_answered_for_at_once_and_one_that_is_not_there_too() {
-    let f = Fixture::start();
+async fn a_job_that_has_ended_is_answered_for_at_once_and_one_that_is_not_there_too(f: Fixture) {
     let _worker = f.worker().start(async |_| Ok::<_, JobError>(7)).unwrap();
     let id = f.queue.add("x", &()).await.unwrap();
     f.until(&id, JobState::Completed).await;
@@ -53,9 +56,7 @@ async fn a_job_that_has_ended_is_answered_for_at_once_and_one_that_is_not_there_
     assert!(matches!(f.queue.wait_for(&missing, None).await.unwrap(), Finished::Removed));
 }
 
-#[tokio::test]
-async fn the_time_is_over_when_it_is_and_the_job_goes_on() {
-    let f = Fixture::start();
+async fn the_time_is_over_when_it_is_and_the_job_goes_on(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let finished = f.queue.wait_for(&id, Duration::from_millis(50)).await.unwrap();
     assert!(matches!(finished, Finished::TimedOut), "{finished:?}");

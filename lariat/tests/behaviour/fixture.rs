@@ -1,5 +1,6 @@
-//! A server of the test's own with one queue on it, and ways to look at both.
+//! A store of the test's own with one queue on it, and ways to look at both.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,16 +10,74 @@ use lariat::{Job, JobId, JobState, Queue, Store, StoredJob, Worker, WorkerBuilde
 use redis::FromRedisValue;
 use tokio::sync::{mpsc, watch};
 
+use crate::file::TestFile;
+
 pub(crate) const QUEUE: &str = "mail";
 
-/// One server, one queue.
+/// Makes of each test, a function of a [`Fixture`], one for each store.
+macro_rules! on_both_stores {
+    ($($test:ident $(on $threads:tt threads)?,)*) => {
+        mod on_redis {
+            $(crate::fixture::one_test! { $test start $($threads)? })*
+        }
+        mod on_sqlite {
+            $(crate::fixture::one_test! { $test in_a_file $($threads)? })*
+        }
+    };
+}
+
+macro_rules! one_test {
+    ($test:ident $store:ident) => {
+        #[tokio::test]
+        async fn $test() {
+            super::$test(crate::fixture::Fixture::$store()).await;
+        }
+    };
+    ($test:ident $store:ident $threads:tt) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = $threads)]
+        async fn $test() {
+            super::$test(crate::fixture::Fixture::$store()).await;
+        }
+    };
+}
+
+pub(crate) use {on_both_stores, one_test};
+
+/// One store, one queue.
 pub(crate) struct Fixture {
-    pub server: RedisServer,
+    pub server: Place,
     pub store: Store,
     pub queue: Queue,
 }
 
+/// Where the store is. Tests of what only a server does take it for one.
+pub(crate) enum Place {
+    Redis(RedisServer),
+    Sqlite(TestFile),
+}
+
+impl Deref for Place {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        match self {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut RedisServer {
+        match self {
+            Place::Redis(server) => server,
+            Place::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+}
+
 impl Fixture {
+    /// On a Redis server.
     pub(crate) fn start() -> Fixture {
         Fixture::on(RedisServer::start())
     }
@@ -30,6 +89,17 @@ impl Fixture {
 
     pub(crate) fn on(server: RedisServer) -> Fixture {
         let store = Store::open(&server.url()).unwrap();
+        Fixture::new(Place::Redis(server), store)
+    }
+
+    /// In a SQLite file.
+    pub(crate) fn in_a_file() -> Fixture {
+        let file = TestFile::new();
+        let store = Store::open(&file.url()).unwrap();
+        Fixture::new(Place::Sqlite(file), store)
+    }
+
+    fn new(server: Place, store: Store) -> Fixture {
         let queue = Queue::new(&store, QUEUE).unwrap();
         Fixture { server, store, queue }
     }
@@ -44,6 +114,71 @@ impl Fixture {
         let mut cmd = redis::cmd(words.next().unwrap());
         cmd.arg(words.collect::<Vec<_>>());
         cmd.query(&mut self.server.connection()).unwrap()
+    }
+
+    /// The token that holds a job's lock.
+    pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
+        match &self.server {
+            Place::Redis(_) => self.redis(&format!("GET bull:mail:{id}:lock")),
+            Place::Sqlite(file) => file.lock_of(id),
+        }
+    }
+
+    /// Gives a job's lock to somebody, for a minute.
+    pub(crate) fn give_lock(&self, id: &str, token: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("SET bull:mail:{id}:lock {token} PX 60000")),
+            Place::Sqlite(file) => file.give_lock(id, token),
+        }
+    }
+
+    /// Lets a job's lock be gone.
+    pub(crate) fn drop_lock(&self, id: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("DEL bull:mail:{id}:lock")),
+            Place::Sqlite(file) => file.drop_lock(id),
+        }
+    }
+
+    /// Lets the last search for stalled jobs have seen a job active.
+    pub(crate) fn suspect(&self, id: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("SADD bull:mail:stalled {id}")),
+            Place::Sqlite(file) => file.suspect(id),
+        }
+    }
+
+    pub(crate) fn is_suspect(&self, id: &str) -> bool {
+        match &self.server {
+            Place::Redis(_) => self.redis(&format!("SISMEMBER bull:mail:stalled {id}")),
+            Place::Sqlite(file) => file.is_suspect(id),
+        }
+    }
+
+    /// Makes the next waiting job active as if a worker had taken it and died.
+    pub(crate) fn abandon_next(&self) {
+        match &self.server {
+            Place::Redis(_) => {
+                self.redis::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
+                self.redis::<()>("DEL bull:mail:marker");
+            }
+            Place::Sqlite(file) => file.abandon_next(),
+        }
+    }
+
+    /// Lets the store answer nobody, until it is thawed.
+    pub(crate) fn freeze(&self) {
+        match &self.server {
+            Place::Redis(server) => server.freeze(),
+            Place::Sqlite(file) => file.freeze(),
+        }
+    }
+
+    pub(crate) fn thaw(&self) {
+        match &self.server {
+            Place::Redis(server) => server.thaw(),
+            Place::Sqlite(file) => file.thaw(),
+        }
     }
 
     pub(crate) async fn job(&self, id: &JobId) -> StoredJob {

@@ -8,7 +8,13 @@ use interop::proxy::{self, Fault, Proxy};
 use interop::wait;
 use lariat::{Health, HealthProblem, JobError, JobState, Store, Worker};
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, on_both_stores};
+
+on_both_stores! {
+    idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not,
+    a_store_that_is_away_for_long_is_noticed_and_its_return_too,
+    locks_that_are_not_renewed_are_noticed_while_there_is_time,
+}
 
 const LOCK: Duration = Duration::from_secs(4);
 
@@ -16,9 +22,7 @@ fn no_answer(health: &Health) -> bool {
     matches!(health.problems[..], [HealthProblem::NoAnswer { .. }])
 }
 
-#[tokio::test]
-async fn idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not() {
-    let f = Fixture::start();
+async fn idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not(f: Fixture) {
     let gate = Gate::new();
     let worker = f.worker().lock_duration(LOCK).start(gate.handler()).unwrap();
     assert!(worker.health().is_healthy(), "before its first answer");
@@ -42,31 +46,27 @@ async fn idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not()
     assert!(!ended.is_healthy());
 }
 
-#[tokio::test]
-async fn a_store_that_is_away_for_long_is_noticed_and_its_return_too() {
-    let f = Fixture::start();
+async fn a_store_that_is_away_for_long_is_noticed_and_its_return_too(f: Fixture) {
     let worker = f.worker().lock_duration(LOCK).start(async |_| Ok::<_, JobError>(())).unwrap();
     wait::until_async("the store has answered", || async { worker.health().answered_ago.is_some() }).await;
-    f.server.freeze();
+    f.freeze();
     wait::until_async("the silence is noticed", || async { no_answer(&worker.health()) }).await;
     let words = worker.health().problems[0].to_string();
     assert!(words.contains("overdue"), "{words}");
-    f.server.thaw();
+    f.thaw();
     wait::until_async("it is well again", || async { worker.health().is_healthy() }).await;
 }
 
-#[tokio::test]
-async fn locks_that_are_not_renewed_are_noticed_while_there_is_time() {
-    let f = Fixture::start();
+async fn locks_that_are_not_renewed_are_noticed_while_there_is_time(f: Fixture) {
     let gate = Gate::new();
     let worker = f.worker().lock_duration(6 * SECOND).start(gate.handler()).unwrap();
     f.queue.add("x", &()).await.unwrap();
     let job = gate.started().await;
-    f.server.freeze();
+    f.freeze();
     let late = || async { matches!(worker.health().problems[..], [HealthProblem::NotRenewed { .. }]) };
     wait::until_async("the late renewal is noticed", late).await;
     assert!(job.cancel_reason().is_none(), "the lock is trusted still");
-    f.server.thaw();
+    f.thaw();
     wait::until_async("it is well again", || async { worker.health().is_healthy() }).await;
     gate.open();
 }

@@ -1,4 +1,4 @@
-//! What the library promises, against a real server. One program, so that it is linked once.
+//! What the library promises, on a real server and in a real file. One program, so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report by panicking")]
 
 mod add;
@@ -9,6 +9,7 @@ mod damage;
 mod edit;
 mod examples;
 mod faults;
+mod file;
 mod finished;
 mod fixture;
 mod health;

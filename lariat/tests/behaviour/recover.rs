@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use lariat::{JobError, JobState, WorkerEvent};
 
-use crate::fixture::{Fixture, event};
+use crate::fixture::{Fixture, event, on_both_stores};
 
-#[tokio::test]
-async fn a_job_without_a_lock_is_found_and_run() {
-    let f = Fixture::start();
+on_both_stores! {
+    a_job_without_a_lock_is_found_and_run,
+    a_job_that_stalls_too_often_fails,
+}
+
+async fn a_job_without_a_lock_is_found_and_run(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     // A worker that died: the job is active, its lock has lapsed.
-    f.redis::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
-    f.redis::<()>("DEL bull:mail:marker");
+    f.abandon_next();
     let interval = Duration::from_millis(100);
     let worker = f.worker().stalled_interval(interval).start(async |_| Ok::<_, JobError>(())).unwrap();
     let mut events = worker.events();
@@ -26,11 +28,9 @@ async fn a_job_without_a_lock_is_found_and_run() {
     assert_eq!((job.stalled_counter, job.attempts_made), (1, 1));
 }
 
-#[tokio::test]
-async fn a_job_that_stalls_too_often_fails() {
-    let f = Fixture::start();
+async fn a_job_that_stalls_too_often_fails(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
-    f.redis::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
+    f.abandon_next();
     let interval = Duration::from_millis(100);
     let _worker = f.worker().stalled_interval(interval).max_stalled(0).start(async |_| Ok::<_, JobError>(())).unwrap();
     let job = f.until(&id, JobState::Failed).await.record;

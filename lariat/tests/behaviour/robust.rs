@@ -8,15 +8,19 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{ErrorKind, Job, JobError, JobState, Manual, NewJob, Queue, Store, Worker, WorkerBuilder, WorkerEvent};
 
-use crate::fixture::{Fixture, QUEUE, SECOND, event};
+use crate::fixture::{Fixture, QUEUE, SECOND, event, on_both_stores};
+
+on_both_stores! {
+    a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over,
+    what_a_handler_spawns_may_outlive_it_and_can_no_longer_report,
+    a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found on 3 threads,
+}
 
 fn impatient(f: &Fixture) -> WorkerBuilder {
     f.worker().cancel_grace(Duration::from_millis(20))
 }
 
-#[tokio::test]
-async fn a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over() {
-    let f = Fixture::start();
+async fn a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over(f: Fixture) {
     let endless = f.queue.add("endless", &()).timeout(Duration::from_millis(30)).attempts(2).await.unwrap();
     let next = f.queue.add("next", &()).await.unwrap();
     let handler = async |job: Job| {
@@ -32,9 +36,7 @@ async fn a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over() {
     wait::until_async("nothing runs", || async { worker.is_idle() }).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found() {
-    let f = Fixture::start();
+async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found(f: Fixture) {
     let release = Arc::new(AtomicBool::new(false));
     let (released, runs) = (Arc::clone(&release), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&runs);
@@ -85,9 +87,7 @@ async fn a_handler_whose_destructor_panics_takes_nothing_with_it() {
     assert_eq!(worker.close(SECOND).await.still_running, 0);
 }
 
-#[tokio::test]
-async fn what_a_handler_spawns_may_outlive_it_and_can_no_longer_report() {
-    let f = Fixture::start();
+async fn what_a_handler_spawns_may_outlive_it_and_can_no_longer_report(f: Fixture) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let (tell, go) = (Mutex::new(Some(tell)), Arc::new(tokio::sync::Notify::new()));
     let wait = Arc::clone(&go);

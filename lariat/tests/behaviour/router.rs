@@ -5,7 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use lariat::{Job, JobError, JobState, Outcome, Router};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, on_both_stores};
+
+on_both_stores! {
+    each_name_has_its_handler_and_those_that_want_it_get_the_state,
+    an_unknown_name_fails_for_good_and_the_known_ones_are_listed,
+    a_router_without_names_says_so,
+    otherwise_takes_what_nobody_else_does_and_the_later_of_two_stands,
+}
 
 struct Greeter {
     greeting: &'static str,
@@ -25,9 +32,7 @@ async fn double(job: Job) -> Result<u32, lariat::Error> {
     Ok(job.data::<u32>()? * 2)
 }
 
-#[tokio::test]
-async fn each_name_has_its_handler_and_those_that_want_it_get_the_state() {
-    let f = Fixture::start();
+async fn each_name_has_its_handler_and_those_that_want_it_get_the_state(f: Fixture) {
     let state = greeter();
     let router = Router::new()
         .on("before", async |_| Ok::<_, JobError>("no state"))
@@ -50,9 +55,7 @@ async fn each_name_has_its_handler_and_those_that_want_it_get_the_state() {
     assert_eq!(state.greeted.load(Ordering::Relaxed), 1);
 }
 
-#[tokio::test]
-async fn an_unknown_name_fails_for_good_and_the_known_ones_are_listed() {
-    let f = Fixture::start();
+async fn an_unknown_name_fails_for_good_and_the_known_ones_are_listed(f: Fixture) {
     let id = f.queue.add("wellcome", &()).attempts(5).await.unwrap();
     let empty = f.queue.add("second", &()).await.unwrap();
     let router = Router::new().on("welcome", double).on("invoice", double);
@@ -67,18 +70,14 @@ async fn an_unknown_name_fails_for_good_and_the_known_ones_are_listed() {
     worker.close(crate::fixture::SECOND).await;
 }
 
-#[tokio::test]
-async fn a_router_without_names_says_so() {
-    let f = Fixture::start();
+async fn a_router_without_names_says_so(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let _worker = f.worker().start(Router::new()).unwrap();
     let reason = f.until(&id, JobState::Failed).await.record.failed_reason.unwrap();
     assert!(reason.contains("knows no names"), "{reason}");
 }
 
-#[tokio::test]
-async fn otherwise_takes_what_nobody_else_does_and_the_later_of_two_stands() {
-    let f = Fixture::start();
+async fn otherwise_takes_what_nobody_else_does_and_the_later_of_two_stands(f: Fixture) {
     let router = Router::new()
         .on("known", async |_| Ok::<_, JobError>("the first"))
         .on("known", async |_| Ok::<_, JobError>("the second"))

@@ -9,11 +9,33 @@ use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event, on_both_stores};
 
-#[tokio::test]
-async fn a_float_is_read_back_exactly() {
-    let f = Fixture::start();
+on_both_stores! {
+    a_float_is_read_back_exactly,
+    a_result_is_stored,
+    a_failed_attempt_is_tried_again_after_its_backoff,
+    attempts_run_out,
+    failing_for_good_uses_no_further_attempt,
+    a_panic_is_a_failed_attempt_and_the_worker_goes_on,
+    a_timeout_is_a_failed_attempt,
+    a_cancelled_job_fails_with_the_reason,
+    progress_and_log_rows_are_kept,
+    a_later_attempt_goes_on_from_updated_data,
+    a_job_that_has_ended_can_no_longer_report,
+    delaying_and_putting_back_use_no_attempt,
+    waiting_for_children_that_are_not_there_runs_again_at_once,
+    a_job_that_runs_on_at_once_does_not_run_beside_the_next,
+    order_is_arrival_then_priority_and_lifo_goes_first,
+    a_delayed_job_runs_when_it_is_due_and_not_before,
+    as_many_run_at_a_time_as_were_asked_for,
+    a_paused_queue_hands_out_nothing_until_resumed,
+    a_quiet_worker_takes_nothing_and_goes_on_when_told,
+    ended_jobs_are_kept_as_asked,
+    a_rate_limit_is_kept,
+}
+
+async fn a_float_is_read_back_exactly(f: Fixture) {
     // A reader that is content with nearly right is one off in the last place of some of these.
     let floats: Vec<f64> =
         vec![31.245_270_191_439_438, 121.487_919_511_619_45, 5e-324, 0.1 + 0.2, 1.797_693_134_862_315_7e308]
@@ -32,9 +54,7 @@ async fn a_float_is_read_back_exactly() {
     worker.close(SECOND).await;
 }
 
-#[tokio::test]
-async fn a_result_is_stored() {
-    let f = Fixture::start();
+async fn a_result_is_stored(f: Fixture) {
     let id = f.queue.add("double", &21).await.unwrap();
     let handler = async |job: Job| -> Result<u32, JobError> { Ok(job.data::<u32>()? * 2) };
     let worker = f.worker().name("w1").start(handler).unwrap();
@@ -43,13 +63,11 @@ async fn a_result_is_stored() {
     assert_eq!((job.attempts_made, job.attempts_started), (1, 1));
     assert_eq!(job.processed_by.as_deref(), Some("w1"));
     assert!(job.finished_on >= job.processed_on);
-    assert_eq!(f.redis::<u32>("EXISTS bull:mail:1:lock"), 0);
+    assert_eq!(f.lock_of("1"), None);
     worker.close(SECOND).await;
 }
 
-#[tokio::test]
-async fn a_failed_attempt_is_tried_again_after_its_backoff() {
-    let f = Fixture::start();
+async fn a_failed_attempt_is_tried_again_after_its_backoff(f: Fixture) {
     let tries = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&tries);
     let handler = move |job: Job| {
@@ -76,27 +94,21 @@ async fn a_failed_attempt_is_tried_again_after_its_backoff() {
     assert_eq!(job.stacktrace, ["no 1", "no 2"]);
 }
 
-#[tokio::test]
-async fn attempts_run_out() {
-    let f = Fixture::start();
+async fn attempts_run_out(f: Fixture) {
     let id = f.queue.add("x", &()).attempts(2).await.unwrap();
     let _worker = f.worker().start(async |_| Err::<(), _>("never")).unwrap();
     let job = f.until(&id, JobState::Failed).await.record;
     assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (2, Some("never")));
 }
 
-#[tokio::test]
-async fn failing_for_good_uses_no_further_attempt() {
-    let f = Fixture::start();
+async fn failing_for_good_uses_no_further_attempt(f: Fixture) {
     let id = f.queue.add("x", &()).attempts(9).await.unwrap();
     let _worker = f.worker().start(async |_| Err::<(), _>(JobError::fail("no such user"))).unwrap();
     let job = f.until(&id, JobState::Failed).await.record;
     assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (1, Some("no such user")));
 }
 
-#[tokio::test]
-async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on() {
-    let f = Fixture::start();
+async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on(f: Fixture) {
     let bad = f.queue.add("bad", &()).await.unwrap();
     let good = f.queue.add("good", &()).await.unwrap();
     let handler = async |job: Job| {
@@ -121,9 +133,7 @@ async fn a_handler_that_panics_before_it_begins_is_caught_too() {
     assert!(f.until(&id, JobState::Failed).await.record.failed_reason.unwrap().contains("at once: 1"));
 }
 
-#[tokio::test]
-async fn a_timeout_is_a_failed_attempt() {
-    let f = Fixture::start();
+async fn a_timeout_is_a_failed_attempt(f: Fixture) {
     let id = f.queue.add("x", &()).timeout(Duration::from_millis(50)).await.unwrap();
     let seen = Arc::new(Mutex::new(None));
     let told = Arc::clone(&seen);
@@ -140,9 +150,7 @@ async fn a_timeout_is_a_failed_attempt() {
     assert_eq!(*seen.lock().unwrap(), Some(CancelReason::TimedOut));
 }
 
-#[tokio::test]
-async fn a_cancelled_job_fails_with_the_reason() {
-    let f = Fixture::start();
+async fn a_cancelled_job_fails_with_the_reason(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).attempts(5).await.unwrap();
     let worker = f.worker().cancel_grace(Duration::from_millis(20)).start(gate.handler()).unwrap();
@@ -169,9 +177,7 @@ async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_lo
     assert_eq!(f.job(&id).await.record.failed_reason.as_deref(), Some("the customer left"));
 }
 
-#[tokio::test]
-async fn progress_and_log_rows_are_kept() {
-    let f = Fixture::start();
+async fn progress_and_log_rows_are_kept(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let handler = async |job: Job| {
         job.log("one").await?;
@@ -182,12 +188,10 @@ async fn progress_and_log_rows_are_kept() {
     let _worker = f.worker().start(handler).unwrap();
     let job = f.until(&id, JobState::Completed).await.record;
     assert_eq!(job.progress.unwrap().get(), r#"{"done":40}"#);
-    assert_eq!(f.redis::<Vec<String>>("LRANGE bull:mail:1:logs 0 -1"), ["one", "two", "three"]);
+    assert_eq!(f.queue.logs(&id, 0, 10).await.unwrap().rows, ["one", "two", "three"]);
 }
 
-#[tokio::test]
-async fn a_later_attempt_goes_on_from_updated_data() {
-    let f = Fixture::start();
+async fn a_later_attempt_goes_on_from_updated_data(f: Fixture) {
     let id = f.queue.add("x", &1).attempts(2).await.unwrap();
     let handler = async |job: Job| {
         let step: u32 = job.data()?;
@@ -198,9 +202,7 @@ async fn a_later_attempt_goes_on_from_updated_data() {
     assert_eq!(f.until(&id, JobState::Completed).await.record.return_value.unwrap().get(), "2");
 }
 
-#[tokio::test]
-async fn a_job_that_has_ended_can_no_longer_report() {
-    let f = Fixture::start();
+async fn a_job_that_has_ended_can_no_longer_report(f: Fixture) {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);
     let id = f.queue.add("x", &()).await.unwrap();
@@ -217,9 +219,7 @@ async fn a_job_that_has_ended_can_no_longer_report() {
     assert!(f.job(&id).await.record.progress.is_none());
 }
 
-#[tokio::test]
-async fn delaying_and_putting_back_use_no_attempt() {
-    let f = Fixture::start();
+async fn delaying_and_putting_back_use_no_attempt(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let handler = async |job: Job| match job.starts() {
         1 => Ok::<_, JobError>(Outcome::Delay(Duration::from_millis(20))),
@@ -232,9 +232,7 @@ async fn delaying_and_putting_back_use_no_attempt() {
     assert_eq!(job.return_value.unwrap().get(), "1");
 }
 
-#[tokio::test]
-async fn waiting_for_children_that_are_not_there_runs_again_at_once() {
-    let f = Fixture::start();
+async fn waiting_for_children_that_are_not_there_runs_again_at_once(f: Fixture) {
     let id = f.queue.add("x", &()).await.unwrap();
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
@@ -247,9 +245,7 @@ async fn waiting_for_children_that_are_not_there_runs_again_at_once() {
     assert_eq!((job.attempts_started, runs.load(Ordering::Relaxed)), (1, 2), "the same start, run twice");
 }
 
-#[tokio::test]
-async fn a_job_that_runs_on_at_once_does_not_run_beside_the_next() {
-    let f = Fixture::start();
+async fn a_job_that_runs_on_at_once_does_not_run_beside_the_next(f: Fixture) {
     let (running, seen) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(HashSet::new())));
     let handler = move |job: Job| {
         let (running, seen) = (Arc::clone(&running), Arc::clone(&seen));
@@ -272,9 +268,7 @@ async fn a_job_that_runs_on_at_once_does_not_run_beside_the_next() {
     }
 }
 
-#[tokio::test]
-async fn order_is_arrival_then_priority_and_lifo_goes_first() {
-    let f = Fixture::start();
+async fn order_is_arrival_then_priority_and_lifo_goes_first(f: Fixture) {
     f.queue.add("low", &()).priority(9).await.unwrap();
     f.queue.add("high", &()).priority(2).await.unwrap();
     f.queue.add("first", &()).await.unwrap();
@@ -290,9 +284,7 @@ async fn order_is_arrival_then_priority_and_lifo_goes_first() {
     assert_eq!(order, ["front", "first", "second", "high", "low"]);
 }
 
-#[tokio::test]
-async fn a_delayed_job_runs_when_it_is_due_and_not_before() {
-    let f = Fixture::start();
+async fn a_delayed_job_runs_when_it_is_due_and_not_before(f: Fixture) {
     let gate = Gate::new();
     gate.open();
     let _worker = f.worker().start(gate.handler()).unwrap();
@@ -303,9 +295,7 @@ async fn a_delayed_job_runs_when_it_is_due_and_not_before() {
     assert!(waited >= Duration::from_millis(300), "ran after {waited:?}");
 }
 
-#[tokio::test]
-async fn as_many_run_at_a_time_as_were_asked_for() {
-    let f = Fixture::start();
+async fn as_many_run_at_a_time_as_were_asked_for(f: Fixture) {
     let gate = Gate::new();
     f.queue.add_bulk((0..7).map(|n| NewJob::new("n", &n))).await.unwrap();
     let worker = f.worker().concurrency(3).start(gate.handler()).unwrap();
@@ -324,10 +314,8 @@ async fn as_many_run_at_a_time_as_were_asked_for() {
     interop::wait::until_async("all done", || async { f.queue.overview().await.unwrap().counts.completed == 7 }).await;
 }
 
-#[tokio::test]
-async fn a_paused_queue_hands_out_nothing_until_resumed() {
-    let f = Fixture::start();
-    f.redis::<()>("HSET bull:mail:meta paused 1");
+async fn a_paused_queue_hands_out_nothing_until_resumed(f: Fixture) {
+    f.queue.pause().await.unwrap();
     let gate = Gate::new();
     gate.open();
     let worker = f.worker().start(gate.handler()).unwrap();
@@ -335,14 +323,11 @@ async fn a_paused_queue_hands_out_nothing_until_resumed() {
     assert!(f.queue.overview().await.unwrap().paused);
     interop::wait::until_async("the worker looks", || async { worker.is_idle() }).await;
     assert_eq!(f.state(&id).await, Some(JobState::Waiting));
-    f.redis::<()>("HDEL bull:mail:meta paused");
-    f.redis::<()>("ZADD bull:mail:marker 0 0");
+    f.queue.resume().await.unwrap();
     f.until(&id, JobState::Completed).await;
 }
 
-#[tokio::test]
-async fn a_quiet_worker_takes_nothing_and_goes_on_when_told() {
-    let f = Fixture::start();
+async fn a_quiet_worker_takes_nothing_and_goes_on_when_told(f: Fixture) {
     let gate = Gate::new();
     let worker = f.worker().concurrency(2).start(gate.handler()).unwrap();
     let running = f.queue.add("running", &()).await.unwrap();
@@ -357,9 +342,7 @@ async fn a_quiet_worker_takes_nothing_and_goes_on_when_told() {
     f.until(&waiting, JobState::Completed).await;
 }
 
-#[tokio::test]
-async fn ended_jobs_are_kept_as_asked() {
-    let f = Fixture::start();
+async fn ended_jobs_are_kept_as_asked(f: Fixture) {
     let gate = Gate::new();
     gate.open();
     let worker = f.worker().remove_on_complete(Keep::last(2)).start(gate.handler()).unwrap();
@@ -375,9 +358,7 @@ async fn ended_jobs_are_kept_as_asked() {
     assert!(f.queue.job(&gone).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_rate_limit_is_kept() {
-    let f = Fixture::start();
+async fn a_rate_limit_is_kept(f: Fixture) {
     let gate = Gate::new();
     gate.open();
     f.queue.add_bulk((0..6).map(|n| NewJob::new("n", &n))).await.unwrap();

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use super::args::{Arg, lane_number, ms, number, owned, text};
 use super::connect::Link;
 use super::keys::Keys;
-use super::options;
 use super::reply::{self, Text, bad_reply};
 use super::script::Script;
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::JobId;
 use crate::store::change::Add;
+use crate::store::options;
 
 /// How long the answer to a lane's last add is kept. Nobody repeats an add for so long.
 const LANE_LIFE: Duration = Duration::from_secs(600);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::options;
 use crate::id::JobId;
 use crate::job::{JobOptions, JobRecord, ParentRef};
+pub(super) use crate::store::options::whole;
+use crate::store::options::{self, shortened};
 use crate::time::Timestamp;
 
 /// A record from the fields of its hash, or what is wrong with it.
@@ -105,12 +106,6 @@ fn number(value: &[u8]) -> Result<u64, String> {
     whole(text.trim().parse().ok()).ok_or_else(|| format!("{:?} is not a number", shortened(text)))
 }
 
-/// A double as a whole number, not below 0. None for what JSON and BullMQ do not know as a number.
-pub(super) fn whole(number: Option<f64>) -> Option<u64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut and saturated on purpose")]
-    number.filter(|number| number.is_finite()).map(|number| number.max(0.0) as u64)
-}
-
 fn count(value: &[u8]) -> Result<u32, String> {
     Ok(u32::try_from(number(value)?).unwrap_or(u32::MAX))
 }
@@ -139,15 +134,6 @@ fn parent(value: &[u8]) -> Result<Option<ParentRef>, String> {
     };
     let queue_key = found.get("queueKey").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Some(ParentRef { id, queue_key }))
-}
-
-/// The beginning of a text that somebody else wrote, for a message.
-pub(super) fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(40).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

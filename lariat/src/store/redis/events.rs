@@ -112,7 +112,10 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn listener(url: &str) -> RedisEvents {
-        RedisEvents::new(url::parse(url).unwrap(), &Keys::new(&Prefix::default(), &QueueName::new("q").unwrap()))
+        RedisEvents::new(
+            url::redis_address(url).unwrap(),
+            &Keys::new(&Prefix::default(), &QueueName::new("q").unwrap()),
+        )
     }
 
     fn add(server: &RedisServer, id: &str, words: &[&str]) {

@@ -11,10 +11,7 @@ use super::reply::{self, bad_reply};
 use super::script::Script;
 use crate::error::Error;
 use crate::id::JobId;
-use crate::store::view::{HeldJob, WorkerInfo};
-
-/// Characters of a token that are shown.
-const SHOWN: usize = 4;
+use crate::store::view::{HeldJob, WorkerInfo, masked};
 
 pub(super) async fn held(link: &Link, keys: &Keys, most: u64, deadline: Duration) -> Result<Vec<HeldJob>, Error> {
     if most == 0 {
@@ -36,13 +33,6 @@ fn held_job(entry: &Value) -> Result<HeldJob, Error> {
         since: reply::instant(since),
         left: u64::try_from(reply::integer(life)?).ok().map(Duration::from_millis),
     })
-}
-
-/// A token but for its end. One that is short is not shown at all: so much of it would help to guess it.
-fn masked(token: &str) -> String {
-    let characters = token.chars().count();
-    let hidden = if characters < 3 * SHOWN { characters } else { characters - SHOWN };
-    token.chars().enumerate().map(|(place, character)| if place < hidden { '*' } else { character }).collect()
 }
 
 /// Every client that bears one of the names that workers of this queue give their waiting connection.
@@ -72,14 +62,6 @@ fn worker(client: &str, names: &[String]) -> Option<WorkerInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_show_their_end_only() {
-        assert_eq!(masked("0b9f7a52-6c1e:17"), "************e:17");
-        assert_eq!(masked("secret"), "******");
-        assert_eq!(masked("äöüäöüäöüäöü"), "********äöüä".replace("äöüä", "üäöü"));
-        assert_eq!(masked(""), "");
-    }
 
     #[test]
     fn workers_are_known_by_their_names() {

@@ -21,7 +21,6 @@ mod holders;
 mod keys;
 mod locks;
 mod lua;
-mod options;
 mod page;
 mod preflight;
 mod queues;

@@ -61,7 +61,7 @@ mod tests {
         command.arg("SETUSER").arg("ann").arg("on").arg(">pw").arg(rules);
         command.exec(&mut server.connection()).unwrap();
         let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
-        let link = Link::new(url::parse(&url).unwrap(), Purpose::Commands, None);
+        let link = Link::new(url::redis_address(&url).unwrap(), Purpose::Commands, None);
         preflight(&link, &Prefix::default(), &QueueName::new("mail").unwrap(), LONG).await
     }
 
@@ -88,7 +88,7 @@ mod tests {
     async fn a_server_that_is_away_says_nothing_about_its_acl() {
         let mut server = RedisServer::start();
         server.kill();
-        let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, None);
+        let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, None);
         let answer = preflight(&link, &Prefix::default(), &QueueName::new("mail").unwrap(), LONG).await;
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unreachable);
     }

@@ -66,7 +66,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     async fn found(server: &RedisServer, prefix: &str) -> Vec<String> {
-        let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, None);
+        let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, None);
         let names = queues(&link, &Prefix::new(prefix).unwrap(), LONG).await.unwrap();
         names.iter().map(ToString::to_string).collect()
     }

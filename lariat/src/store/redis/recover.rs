@@ -36,7 +36,8 @@ pub(super) async fn recover(
     // An empty id is nobody's; that it is there must not end the search.
     let ids = ids.into_iter().filter_map(|id| JobId::existing(id).ok()).collect();
     let phase = reply::text(phase)?;
-    let more =
-        (!phase.is_empty()).then(|| Ok(RecoverCursor(format!("{phase} {}", reply::count(passed)?)))).transpose()?;
+    let more = (!phase.is_empty())
+        .then(|| Ok::<_, Error>(RecoverCursor(format!("{phase} {}", reply::count(passed)?))))
+        .transpose()?;
     Ok(Recovered { ids, more })
 }

@@ -145,7 +145,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     fn link(server: &RedisServer) -> Link {
-        Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, None)
+        Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, None)
     }
 
     const NOTHING: [&str; 0] = [];

@@ -38,12 +38,12 @@ use interop::keyspace::Options;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::options;
 use crate::id::{JobId, Prefix, QueueName};
 use crate::store::change::{Add, AddJob};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Exchanged, Failure, LaneCall, Lease, RateLimit, Settle, Transition,
 };
+use crate::store::options;
 use crate::store::{Backend, QueueBackend, Store};
 use crate::time::Timestamp;
 use crate::{Error, Keep, Refusal};

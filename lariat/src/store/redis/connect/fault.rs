@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn address() -> Address {
-        url::parse("redis://ann:hunter2@h").unwrap()
+        url::redis_address("redis://ann:hunter2@h").unwrap()
     }
 
     /// As each server words it: (the reply, what it means, whether it costs the connection).

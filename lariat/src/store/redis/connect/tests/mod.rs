@@ -20,7 +20,7 @@ mod wire;
 const LONG: Duration = Duration::from_secs(30);
 
 fn link(url: &str, purpose: Purpose) -> Link {
-    Link::new(url::parse(url).unwrap(), purpose, None)
+    Link::new(url::redis_address(url).unwrap(), purpose, None)
 }
 
 fn commands(server: &RedisServer) -> Link {

@@ -16,8 +16,8 @@ fn clients(server: &RedisServer, of: &str) -> Vec<String> {
 #[tokio::test]
 async fn many_callers_make_one_connection() {
     let server = RedisServer::start();
-    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, Some("one of many".into()));
-    let named = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, Some("a-name".into()));
+    let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, Some("one of many".into()));
+    let named = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, Some("a-name".into()));
     let calls = (0..50).map(|_| {
         let named = named.clone();
         tokio::spawn(async move { named.call(cmd("INCR").arg("n"), LONG).await })
@@ -120,7 +120,7 @@ async fn a_call_that_was_dropped_does_no_harm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_wait_does_not_eat_what_comes_later() {
     let server = RedisServer::start();
-    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
+    let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
     let pop = cmd("BZPOPMIN").arg("marker").arg(20).to_owned();
     let waiting = tokio::spawn({
         let (link, pop) = (link.clone(), pop.clone());
@@ -143,7 +143,7 @@ fn server_blocked(server: &RedisServer) -> Vec<String> {
 #[tokio::test]
 async fn a_wait_ends_by_itself_and_keeps_its_connection() {
     let server = RedisServer::start();
-    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
+    let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
     let pop = cmd("BZPOPMIN").arg("marker").arg(0.01).to_owned();
     assert_eq!(link.block(&pop, Duration::from_millis(10)).await.unwrap(), Value::Nil);
     let first = clients(&server, "name=waits");
@@ -157,7 +157,7 @@ async fn a_wait_ends_by_itself_and_keeps_its_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_in_a_frozen_server_ends_at_its_deadline_with_its_connection() {
     let server = RedisServer::start();
-    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
+    let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Waiting, Some("waits".into()));
     link.call(&cmd("PING"), LONG).await.unwrap();
     server.freeze();
     let pop = cmd("BZPOPMIN").arg("marker").arg(1).to_owned();
@@ -294,7 +294,7 @@ async fn errors_of_scripts_are_store_errors_at_any_depth_and_in_both_protocols()
 #[tokio::test]
 async fn a_replica_takes_no_writes_and_is_left_for_the_master_it_becomes() {
     let server = RedisServer::start();
-    let link = Link::new(url::parse(&server.url()).unwrap(), Purpose::Commands, Some("writes".into()));
+    let link = Link::new(url::redis_address(&server.url()).unwrap(), Purpose::Commands, Some("writes".into()));
     link.call(cmd("SET").arg("k").arg("v"), LONG).await.unwrap();
     let mut admin = server.connection();
     let nobody = RedisServer::start().port();

@@ -1,15 +1,14 @@
-//! A job's options as they are stored: JSON with BullMQ's short keys. What is not known is kept.
+//! A job's options as both stores keep them: JSON with BullMQ's short keys. What is not known is kept.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::codec::{shortened, whole};
 use crate::id::JobId;
 use crate::job::{Backoff, BackoffKind, JobOptions, Keep};
 
 /// The stored text of options.
-pub(super) fn encode(options: &JobOptions) -> String {
+pub(crate) fn encode(options: &JobOptions) -> String {
     let mut map = options.extra.clone();
     let mut put = |key: &str, value: Value| {
         map.insert(key.to_owned(), value);
@@ -85,7 +84,7 @@ fn encode_keep(keep: Keep) -> Value {
 }
 
 /// Options from their stored text, or what is wrong with it.
-pub(super) fn decode(text: &str) -> Result<JobOptions, String> {
+pub(crate) fn decode(text: &str) -> Result<JobOptions, String> {
     let mut map: Map<String, Value> = serde_json::from_str(text).map_err(|e| format!("is not a JSON object: {e}"))?;
     // A key whose value is null counts as absent, as it does for BullMQ.
     let mut take = |key: &str| map.remove(key).filter(|value| !value.is_null());
@@ -185,6 +184,21 @@ fn keep(value: Option<Value>, key: &str) -> Result<Option<Keep>, String> {
         }
         Some(other) => return Err(wrong(key, &other)),
     }))
+}
+
+/// A double as a whole number, not below 0. None for what JSON and BullMQ do not know as a number.
+pub(crate) fn whole(number: Option<f64>) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut and saturated on purpose")]
+    number.filter(|number| number.is_finite()).map(|number| number.max(0.0) as u64)
+}
+
+/// The beginning of a text that somebody else wrote, for a message.
+pub(crate) fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 #[cfg(test)]

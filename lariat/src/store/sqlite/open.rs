@@ -1,0 +1,173 @@
+//! Opening a file: what it has to be, what it is made to be.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use super::clock;
+use super::fault::{Fault, is_busy};
+use crate::error::{Error, ErrorKind};
+use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
+
+/// Written into the file's header: `LART`.
+const APPLICATION: i32 = 0x4c41_5254;
+
+/// The layout of each version, and what leads to it from the one before.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_initial.sql")];
+
+/// How long opening waits for others that open or change the file just then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The connection that writes. The file is made where there is none, and brought to this version's layout.
+pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
+    let mut connection = match &address.place {
+        SqlitePlace::Memory => Connection::open_in_memory().map_err(Fault::from)?,
+        SqlitePlace::File(path) => {
+            let path = absolute(path)?;
+            network(&path)?;
+            Connection::open_with_flags(&path, flags(OpenFlags::SQLITE_OPEN_CREATE)).map_err(Fault::from)?
+        }
+    };
+    connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
+    check(&connection, &address.to_string())?;
+    prepare(&mut connection, address).map_err(Error::from)?;
+    Ok(connection)
+}
+
+/// A connection that reads; the file must have been opened for writing before.
+pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
+    let open = || -> Result<Connection, Fault> {
+        let connection = Connection::open_with_flags(absolute(path)?, flags(OpenFlags::empty()))?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.execute_batch("PRAGMA query_only = on; PRAGMA cache_size = -4096; PRAGMA temp_store = memory;")?;
+        Ok(connection)
+    };
+    Ok(open()?)
+}
+
+fn flags(more: OpenFlags) -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|e| Error::new(ErrorKind::Store, "the file's folder cannot be found").because(e))
+}
+
+/// A file that is not ours is left as it is.
+fn check(connection: &Connection, shown: &str) -> Result<(), Error> {
+    let (application, version, tables) = (|| -> Result<(i32, i32, i64), Fault> {
+        let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get(0));
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
+    })()?;
+    if application != APPLICATION && (application != 0 || tables > 0) {
+        let words =
+            format!("{shown} is a database of another program: pass a file of its own, or one that does not exist");
+        return Err(Error::new(ErrorKind::Invalid, words));
+    }
+    if application == APPLICATION && usize::try_from(version).is_ok_and(|version| version > MIGRATIONS.len()) {
+        let words = format!(
+            "{shown} has layout {version} of a newer Lariat, this one knows up to {}: use the newer one",
+            MIGRATIONS.len()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, words));
+    }
+    Ok(())
+}
+
+fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), Fault> {
+    // In this order: a file has its page size and its journal before its first table.
+    if matches!(address.place, SqlitePlace::File(_)) {
+        wal(connection)?;
+    }
+    connection.execute_batch(match address.durability {
+        Durability::Full => "PRAGMA synchronous = full;",
+        Durability::Normal => "PRAGMA synchronous = normal;",
+    })?;
+    // A large cache costs more than it brings: SQLite goes through all of its slots at most commits, and the pages that
+    // the next jobs need are few.
+    connection.execute_batch(
+        "PRAGMA cache_size = -6144; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = off;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i32 = work.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or(0);
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        work.execute_batch(migration)?;
+        work.execute_batch(&format!("PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION};", number + 1))?;
+    }
+    this_boot(&work)?;
+    work.commit()?;
+    Ok(())
+}
+
+/// Another process may be about to do the same: SQLite does not wait for that by itself.
+fn wal(connection: &Connection) -> Result<(), Fault> {
+    let until = std::time::Instant::now() + PATIENCE;
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => {
+                let words = "the file's folder allows no shared memory, which a file used by several processes needs";
+                return Err(Error::new(ErrorKind::Unsupported, words).into());
+            }
+            Err(error) if is_busy(&error) && std::time::Instant::now() < until => {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Times of another boot mean nothing in this one: whoever held a lock is gone.
+fn this_boot(work: &Connection) -> Result<(), Fault> {
+    let boot = clock::boot_id();
+    let changed = work.execute(
+        "INSERT INTO store (one, boot) VALUES (1, ?1)
+         ON CONFLICT DO UPDATE SET boot = excluded.boot WHERE boot <> excluded.boot",
+        params![boot],
+    )?;
+    if changed > 0 {
+        work.execute_batch(
+            "UPDATE job SET lock_until = 0 WHERE queue IN (SELECT row FROM queue) AND state = 1;
+             UPDATE queue SET started = 0, started_until = 0, searched_until = 0;
+             DELETE FROM lane;",
+        )?;
+    }
+    Ok(())
+}
+
+/// Shared memory and locks do not work over a network: the file would be damaged sooner or later.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn network(path: &Path) -> Result<(), Error> {
+    const KNOWN: [(u64, &str); 6] = [
+        (0x6969, "NFS"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB"),
+        (0x0102_1997, "9P"),
+        (0x00c3_6400, "Ceph"),
+        (0x0bd0_0bd0, "Lustre"),
+    ];
+    let Some(Ok(found)) = path.parent().map(rustix::fs::statfs) else { return Ok(()) };
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a magic number of 32 bits")]
+    let kind = u64::from(found.f_type as u32);
+    match KNOWN.iter().find(|(magic, _)| *magic == kind) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the file lies on a network file system ({name}), which SQLite cannot share: use a local disk, or Redis"
+            ),
+        )),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn network(_: &Path) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Connections that only read, so that a look at a queue waits for no writer.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::PATIENCE;
+use super::fault::Fault;
+use super::open;
+use super::writer::{Turn, Writer};
+use crate::error::{Error, ErrorKind};
+use crate::store::url::{SqliteAddress, SqlitePlace};
+
+/// Connections that are kept for the next read.
+const MOST_KEPT: usize = 4;
+
+/// The way to read. A database in memory has one connection only, the writer's: there a read takes its turn with it.
+pub(super) struct Readers {
+    writer: Arc<Writer>,
+    pool: Option<Arc<Pool>>,
+}
+
+struct Pool {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    /// The writer has opened the file, and found it to be ours.
+    opened: AtomicBool,
+}
+
+impl Readers {
+    pub(super) fn new(address: &SqliteAddress, writer: Arc<Writer>) -> Readers {
+        let pool = match &address.place {
+            SqlitePlace::Memory => None,
+            SqlitePlace::File(path) => {
+                Some(Arc::new(Pool { path: path.clone(), idle: Mutex::default(), opened: AtomicBool::new(false) }))
+            }
+        };
+        Readers { writer, pool }
+    }
+
+    /// Has `look` look at one moment of the file.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let Some(pool) = &self.pool else {
+            return self.writer.call(Turn::InOrder, PATIENCE, move |tx| look(tx.written()?)).await;
+        };
+        if !pool.opened.load(Ordering::Acquire) {
+            self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
+            pool.opened.store(true, Ordering::Release);
+        }
+        let pool = Arc::clone(pool);
+        let read = tokio::task::spawn_blocking(move || pool.read(look)).await;
+        read.map_err(|e| Error::new(ErrorKind::Store, "a read of the file was broken off").because(e))?
+    }
+}
+
+impl Pool {
+    fn read<T>(&self, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Error> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => open::reader(&self.path)?,
+        };
+        let seen = one_moment(&connection, look)?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_KEPT {
+            idle.push(connection);
+        }
+        Ok(seen)
+    }
+}
+
+/// A connection whose read failed is not used again, so the transaction need not be ended then.
+fn one_moment<T>(connection: &Connection, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    connection.execute_batch("BEGIN")?;
+    let seen = look(connection)?;
+    connection.execute_batch("COMMIT")?;
+    Ok(seen)
+}

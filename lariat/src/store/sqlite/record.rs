@@ -1,0 +1,135 @@
+//! A job's rows as a record. What cannot be read gives words that name the column, never a panic.
+
+use rusqlite::{Row, types::FromSql};
+use serde_json::value::RawValue;
+
+use super::clock::span;
+use super::number::id_of;
+use super::queue::state;
+use crate::id::JobId;
+use crate::job::{JobRecord, JobState, ParentRef};
+use crate::store::options;
+use crate::time::Timestamp;
+
+/// The columns that [`RawJob::read`] expects, of `job` and `payload` (as `p`).
+pub(super) const COLUMNS: &str = "job.row, p.custom, p.name, p.data, p.options, p.timestamp, p.parent, p.scheduler,
+    p.deduplication, job.state, job.delay, job.priority, job.made, job.starts, job.stalls, job.processed_on,
+    job.finished_on, job.return_value, job.failed_reason, job.stacktrace, job.progress, job.processed_by,
+    job.deferred_failure";
+
+/// A job as it is stored. Read in the writer's time, made a record of in the caller's.
+#[derive(Debug)]
+pub(super) struct RawJob {
+    pub row: i64,
+    pub id: JobId,
+    pub name: Option<String>,
+    data: Option<String>,
+    options: Option<String>,
+    timestamp: Option<i64>,
+    parent: Option<String>,
+    scheduler: Option<String>,
+    deduplication: Option<String>,
+    state: i64,
+    delay: i64,
+    pub priority: i64,
+    made: i64,
+    pub starts: i64,
+    stalls: i64,
+    pub processed_on: Option<i64>,
+    finished_on: Option<i64>,
+    return_value: Option<String>,
+    failed_reason: Option<String>,
+    stacktrace: Option<String>,
+    progress: Option<String>,
+    pub processed_by: Option<String>,
+    pub deferred_failure: Option<String>,
+}
+
+impl RawJob {
+    /// From a row of [`COLUMNS`].
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
+        fn at<T: FromSql>(row: &Row<'_>, place: &mut usize) -> rusqlite::Result<T> {
+            *place += 1;
+            row.get(*place - 1)
+        }
+        let place = &mut 2;
+        let number = row.get(0)?;
+        Ok(RawJob {
+            row: number,
+            id: id_of(number, row.get(1)?),
+            name: at(row, place)?,
+            data: at(row, place)?,
+            options: at(row, place)?,
+            timestamp: at(row, place)?,
+            parent: at(row, place)?,
+            scheduler: at(row, place)?,
+            deduplication: at(row, place)?,
+            state: at(row, place)?,
+            delay: at(row, place)?,
+            priority: at(row, place)?,
+            made: at(row, place)?,
+            starts: at(row, place)?,
+            stalls: at(row, place)?,
+            processed_on: at(row, place)?,
+            finished_on: at(row, place)?,
+            return_value: at(row, place)?,
+            failed_reason: at(row, place)?,
+            stacktrace: at(row, place)?,
+            progress: at(row, place)?,
+            processed_by: at(row, place)?,
+            deferred_failure: at(row, place)?,
+        })
+    }
+
+    pub(super) fn state(&self) -> Option<JobState> {
+        state(self.state)
+    }
+
+    /// The record, or what is wrong with it.
+    pub(super) fn record(self) -> Result<Box<JobRecord>, String> {
+        let name = self.name.ok_or("its payload is missing")?;
+        Ok(Box::new(JobRecord {
+            id: self.id,
+            name,
+            data: json("data", self.data)?.unwrap_or_default(),
+            options: options::decode(self.options.as_deref().unwrap_or("{}"))
+                .map_err(|why| format!("column options: {why}"))?,
+            timestamp: Timestamp::from_millis(self.timestamp.unwrap_or(0)),
+            delay: span(self.delay),
+            priority: count(self.priority),
+            attempts_made: count(self.made),
+            attempts_started: count(self.starts),
+            stalled_counter: count(self.stalls),
+            processed_on: self.processed_on.map(Timestamp::from_millis),
+            finished_on: self.finished_on.map(Timestamp::from_millis),
+            return_value: json("return_value", self.return_value)?,
+            failed_reason: self.failed_reason,
+            stacktrace: traces(self.stacktrace.as_deref())?,
+            progress: json("progress", self.progress)?,
+            processed_by: self.processed_by,
+            parent: parent(self.parent.as_deref())?,
+            scheduler: self.scheduler,
+            deduplication_id: self.deduplication,
+            deferred_failure: self.deferred_failure,
+        }))
+    }
+}
+
+fn count(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+fn json(column: &str, text: Option<String>) -> Result<Option<Box<RawValue>>, String> {
+    text.map(RawValue::from_string).transpose().map_err(|e| format!("column {column}: is not JSON: {e}"))
+}
+
+fn traces(text: Option<&str>) -> Result<Vec<String>, String> {
+    text.map_or(Ok(Vec::new()), serde_json::from_str).map_err(|e| format!("column stacktrace: {e}"))
+}
+
+fn parent(text: Option<&str>) -> Result<Option<ParentRef>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let found: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("column parent: {e}"))?;
+    let part = |name: &str| found.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    Ok(Some(ParentRef { id: part("id"), queue_key: part("queueKey") }).filter(|parent| !parent.id.is_empty()))
+}

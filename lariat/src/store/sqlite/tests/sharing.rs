@@ -1,0 +1,65 @@
+//! Several stores on one file, each with a writer and a look of its own, as processes have them.
+
+use std::time::Duration;
+
+use super::Lab;
+use crate::{ErrorKind, JobError, JobState, QueueEvents, Store, Worker};
+
+#[tokio::test]
+async fn a_job_that_another_process_adds_wakes_an_idle_worker() {
+    let lab = Lab::new();
+    let worker = Worker::builder(&lab.store(), "mail").start(async |_| Ok::<_, JobError>(())).unwrap();
+    let producer = lab.queue();
+    for _ in 0..5 {
+        let id = producer.add("x", &1).await.unwrap();
+        interop::wait::until_async("it is done", || async {
+            producer.job(&id).await.unwrap().unwrap().state == Some(JobState::Completed)
+        })
+        .await;
+    }
+    worker.close(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn events_of_another_process_are_seen() {
+    let lab = Lab::new();
+    let producer = lab.queue();
+    producer.add("before", &1).await.unwrap();
+    let mut events = QueueEvents::from_now(&lab.store(), "mail").await.unwrap();
+    let (event, id) = tokio::join!(events.next(), producer.add("after", &1));
+    let event = event.unwrap();
+    assert_eq!(event.raw.0, "added");
+    assert_eq!(event.raw.1[0].1, id.unwrap().as_str());
+}
+
+#[tokio::test]
+async fn ids_are_given_out_once_whoever_adds() {
+    let lab = Lab::new();
+    let queues = [lab.queue(), lab.queue(), lab.queue()];
+    let mut adds = tokio::task::JoinSet::new();
+    for n in 0..150 {
+        let queue = queues[n % 3].clone();
+        adds.spawn(async move { queue.add("x", &n).await.unwrap().to_string() });
+    }
+    let mut ids = adds.join_all().await;
+    ids.sort_by_key(|id| id.parse::<u64>().unwrap());
+    assert_eq!(ids, (1..=150).map(|n: u64| n.to_string()).collect::<Vec<_>>());
+    for queue in queues {
+        assert_eq!(queue.overview().await.unwrap().counts.waiting, 150);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_stays_busy_is_an_error_in_time_and_nothing_was_done() {
+    let lab = Lab::new();
+    let store: Store = lab.store();
+    store.ping().await.unwrap();
+    let queue = crate::Queue::new(&store, "mail").unwrap().with_patience(Duration::from_millis(50));
+    let other = lab.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = queue.add("x", &1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 0);
+    queue.add("x", &1).await.unwrap();
+}

@@ -1,0 +1,348 @@
+//! The one thread that writes. It takes all requests that wait, carries each out in a savepoint of one transaction,
+//! commits, and then answers all: under load many requests share one commit, and when idle one has it for itself.
+//!
+//! Renewals of locks go first. A request that was not begun within its deadline is answered as not carried out, so a busy
+//! file costs no more than that.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::clock;
+use super::fault::{Fault, explain, explain_commit, is_busy};
+use super::open;
+use super::tx::{Memory, Tx, data_version};
+use super::wake::{Pace, Wakes};
+use crate::error::{Error, ErrorKind};
+use crate::store::url::SqliteAddress;
+use crate::time::Timestamp;
+
+/// Most requests of one transaction.
+const MOST_TOGETHER: usize = 256;
+/// First pause when somebody else writes; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Something to be done in a transaction, and whom to tell.
+trait Request: Send {
+    /// Not to be begun later.
+    fn until(&self) -> Instant;
+    /// Does it, and keeps what came of it. An error undoes what it wrote.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), ()>;
+    /// The transaction was committed; or it was not, and why.
+    fn answer(self: Box<Self>, failed: Option<&Error>);
+}
+
+struct Call<T, F> {
+    until: Instant,
+    work: F,
+    result: Option<Result<T, Error>>,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send> Request for Call<T, F> {
+    fn until(&self) -> Instant {
+        self.until
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), ()> {
+        let result = (self.work)(tx).map_err(Error::from);
+        let failed = result.is_err();
+        self.result = Some(result);
+        if failed { Err(()) } else { Ok(()) }
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&Error>) {
+        let answer = match (self.result, failed) {
+            // Its own words where it has failed by itself.
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(error)) => Err(error.echo()),
+            (Some(result), None) => result,
+            (None, None) => Err(Error::new(ErrorKind::Unreachable, "the store has been closed")),
+        };
+        // Whoever dropped the call does not want to know.
+        drop(self.reply.send(answer));
+    }
+}
+
+/// The way to the writer. Dropping it ends the thread, once what waits has been done.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+}
+
+/// Which requests go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Renewals: locks must not lapse behind a crowd of adds.
+    First,
+    InOrder,
+}
+
+pub(super) struct Shared {
+    address: SqliteAddress,
+    inbox: Mutex<Inbox>,
+    bell: Condvar,
+    pub wakes: Wakes,
+}
+
+#[derive(Default)]
+struct Inbox {
+    first: VecDeque<Box<dyn Request>>,
+    in_order: VecDeque<Box<dyn Request>>,
+    running: bool,
+    closed: bool,
+}
+
+impl Writer {
+    /// No I/O: the thread is started, and the file opened, by the first call.
+    pub(super) fn new(address: SqliteAddress) -> Writer {
+        let shared = Shared { address, inbox: Mutex::default(), bell: Condvar::new(), wakes: Wakes::default() };
+        Writer { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn wakes(&self) -> &Wakes {
+        &self.shared.wakes
+    }
+
+    /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
+    /// is not done. Dropping the future does not stop it.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        deadline: Duration,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let until = Instant::now() + deadline;
+        self.shared.submit(turn, Box::new(Call { until, work, result: None, reply }))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unknown, "the thread that writes the file has ended")))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.inbox().closed = true;
+        self.shared.bell.notify_all();
+    }
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(self: &Arc<Self>, turn: Turn, request: Box<dyn Request>) -> Result<(), Error> {
+        let mut inbox = self.inbox();
+        if !inbox.running {
+            let shared = Arc::clone(self);
+            std::thread::Builder::new()
+                .name("lariat-sqlite".into())
+                .spawn(move || Running(shared).run())
+                .map_err(|e| Error::new(ErrorKind::Store, "no thread could be started to write the file").because(e))?;
+            inbox.running = true;
+        }
+        match turn {
+            Turn::First => inbox.first.push_back(request),
+            Turn::InOrder => inbox.in_order.push_back(request),
+        }
+        drop(inbox);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// What waits, at most `MOST_TOGETHER`; nothing after `patience`; None when there will be nothing any more.
+    fn next(&self, patience: Option<Duration>) -> Option<Vec<Box<dyn Request>>> {
+        let mut inbox = self.inbox();
+        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+            if inbox.closed {
+                return None;
+            }
+            inbox = match patience {
+                Some(patience) => self.bell.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        let Inbox { first, in_order, .. } = &mut *inbox;
+        let first = first.drain(..first.len().min(MOST_TOGETHER));
+        Some(first.chain(in_order.drain(..in_order.len().min(MOST_TOGETHER))).collect())
+    }
+
+    /// A pause that ends sooner when a request comes.
+    fn pause(&self, pause: Duration) {
+        drop(self.bell.wait_timeout(self.inbox(), pause).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The thread's hold on what it shares. When it ends, however it ends, the next call starts another.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut inbox = self.0.inbox();
+        inbox.running = false;
+        let left: Vec<_> = inbox.first.drain(..).collect();
+        let left: Vec<_> = left.into_iter().chain(inbox.in_order.drain(..)).collect();
+        drop(inbox);
+        // Dropped without an answer, which reads as unknown.
+        drop(left);
+    }
+}
+
+impl Running {
+    fn run(self) {
+        let shared = &*self.0;
+        let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
+        loop {
+            let patience = if shared.wakes.is_watched() { Some(pace.next()) } else { None };
+            let Some(requests) = shared.next(patience) else { return };
+            if requests.is_empty() {
+                if let Some(connection) = &file {
+                    pace.looked(poll(connection, &mut memory, &shared.wakes));
+                }
+                continue;
+            }
+            let connection = match &file {
+                Some(connection) => connection,
+                None => match ready(&shared.address) {
+                    Ok(opened) => file.insert(opened),
+                    Err(error) => {
+                        fail(requests, &error);
+                        continue;
+                    }
+                },
+            };
+            pace.busy();
+            Batch { shared, connection, memory: &mut memory }.carry_out(requests);
+        }
+    }
+}
+
+fn ready(address: &SqliteAddress) -> Result<Connection, Error> {
+    let connection = open::writer(address)?;
+    // From here on waiting is done by the batch, which knows its deadlines.
+    connection.busy_timeout(Duration::ZERO).map_err(explain)?;
+    Ok(connection)
+}
+
+fn fail(requests: Vec<Box<dyn Request>>, error: &Error) {
+    for request in requests {
+        request.answer(Some(error));
+    }
+}
+
+/// Takes those out that are not to be begun any more.
+fn fail_late(left: &mut VecDeque<Box<dyn Request>>) {
+    let now = Instant::now();
+    if left.iter().all(|request| request.until() > now) {
+        return;
+    }
+    let (late, still): (Vec<_>, Vec<_>) = left.drain(..).partition(|request| request.until() <= now);
+    left.extend(still);
+    fail(late, &Error::new(ErrorKind::Unreachable, "the file was in use for as long as this call could wait"));
+}
+
+/// Whether somebody else has written since; those who wait are told what they want to know.
+fn poll(connection: &Connection, memory: &mut Memory, wakes: &Wakes) -> bool {
+    // A look that fails is made again.
+    let Ok(version) = data_version(connection) else { return false };
+    if !memory.renew(version) {
+        return false;
+    }
+    wakes.publish(connection, memory);
+    true
+}
+
+struct Batch<'a> {
+    shared: &'a Shared,
+    connection: &'a Connection,
+    memory: &'a mut Memory,
+}
+
+impl Batch<'_> {
+    fn carry_out(&mut self, requests: Vec<Box<dyn Request>>) {
+        let mut left = VecDeque::from(requests);
+        while self.begin(&mut left) {
+            let mut done = Vec::with_capacity(left.len());
+            match self.run(&mut left, &mut done) {
+                Ok(()) => self.shared.wakes.publish(self.connection, self.memory),
+                Err(error) => {
+                    self.memory.forget();
+                    if !self.connection.is_autocommit() {
+                        // What cannot be rolled back shows with the next BEGIN.
+                        drop(self.connection.execute_batch("ROLLBACK"));
+                    }
+                    fail(std::mem::take(&mut done), &error);
+                }
+            }
+            for request in done {
+                request.answer(None);
+            }
+        }
+    }
+
+    /// Begins a transaction; false when there is no request left to begin one for.
+    fn begin(&mut self, left: &mut VecDeque<Box<dyn Request>>) -> bool {
+        let mut pause = FIRST_PAUSE;
+        fail_late(left);
+        while !left.is_empty() {
+            let begun =
+                self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
+            let Err(error) = begun else { return true };
+            if !self.connection.is_autocommit() {
+                drop(self.connection.execute_batch("ROLLBACK"));
+            }
+            if is_busy(&error) {
+                self.shared.pause(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                fail_late(left);
+            } else {
+                fail(left.drain(..).collect(), &explain(error));
+            }
+        }
+        false
+    }
+
+    /// Runs the requests in the transaction and commits. Those in `done` share its fate; those still `left` are for
+    /// another one.
+    fn run(&mut self, left: &mut VecDeque<Box<dyn Request>>, done: &mut Vec<Box<dyn Request>>) -> Result<(), Error> {
+        let alone = left.len() == 1;
+        let (wall, boot) = (Timestamp::now().as_millis(), clock::boot_ms());
+        while !left.is_empty() {
+            if !alone {
+                self.step("SAVEPOINT request").map_err(explain)?;
+            }
+            let Some(mut request) = left.pop_front() else { break };
+            self.memory.mark();
+            let ran = request.run(&mut Tx::new(self.connection, self.memory, wall, boot));
+            done.push(request);
+            if self.connection.is_autocommit() {
+                return Err(Error::new(ErrorKind::Unreachable, "another call of the same commit failed"));
+            }
+            match ran {
+                Ok(()) if alone => {}
+                Ok(()) => self.step("RELEASE request").map_err(explain)?,
+                Err(()) if alone => {
+                    self.memory.undo();
+                    return Err(Error::new(ErrorKind::Unreachable, "the call failed"));
+                }
+                Err(()) => {
+                    self.memory.undo();
+                    self.step("ROLLBACK TO request").map_err(explain)?;
+                    self.step("RELEASE request").map_err(explain)?;
+                }
+            }
+        }
+        self.memory.write(self.connection).map_err(explain)?;
+        self.step("COMMIT").map_err(explain_commit)
+    }
+
+    fn step(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! A SQLite file of the test's own, and what only somebody who knows its tables can do to it.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use interop::wait;
+use rusqlite::{Connection, OptionalExtension, params};
+use tempfile::TempDir;
+
+/// Gone with its folder.
+pub(crate) struct TestFile {
+    folder: TempDir,
+    frozen: Mutex<Option<Connection>>,
+}
+
+/// The clock of locks.
+fn boot_ms() -> i64 {
+    (lariat_lock::Instant::now().as_nanos() / 1_000_000).try_into().unwrap()
+}
+
+impl TestFile {
+    pub(crate) fn new() -> TestFile {
+        TestFile { folder: TempDir::new().unwrap(), frozen: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("jobs.db")
+    }
+
+    /// Many tests at once would keep the disk busy with syncs, and some have locks of less than a second.
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}?durability=normal", self.path().display())
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.busy_timeout(wait::DEADLINE).unwrap();
+        connection
+    }
+
+    pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
+        let sql = "SELECT token FROM job WHERE row & 0xffffffffff = ?1 AND lock_until > ?2";
+        self.connect().query_row(sql, params![number(id), boot_ms()], |row| row.get(0)).optional().unwrap()
+    }
+
+    pub(crate) fn give_lock(&self, id: &str, token: &str) {
+        let until = boot_ms() + 60_000;
+        let sql = "UPDATE job SET token = ?2, lock_until = ?3 WHERE row & 0xffffffffff = ?1";
+        assert_eq!(self.connect().execute(sql, params![number(id), token, until]).unwrap(), 1);
+    }
+
+    pub(crate) fn drop_lock(&self, id: &str) {
+        let sql = "UPDATE job SET token = NULL, lock_until = NULL WHERE row & 0xffffffffff = ?1";
+        assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
+    }
+
+    pub(crate) fn suspect(&self, id: &str) {
+        let sql = "UPDATE job SET suspect = 1 WHERE row & 0xffffffffff = ?1";
+        assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
+    }
+
+    pub(crate) fn is_suspect(&self, id: &str) -> bool {
+        let sql = "SELECT suspect FROM job WHERE row & 0xffffffffff = ?1";
+        self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()
+    }
+
+    pub(crate) fn abandon_next(&self) {
+        let sql = "BEGIN IMMEDIATE;
+            UPDATE job SET state = 1 WHERE row = (SELECT row FROM job WHERE state = 0 ORDER BY place LIMIT 1);
+            UPDATE queue SET waiting = waiting - 1, active = active + 1;
+            COMMIT;";
+        self.connect().execute_batch(sql).unwrap();
+    }
+
+    /// Another process that keeps the file to itself.
+    pub(crate) fn freeze(&self) {
+        let connection = self.connect();
+        connection.busy_timeout(Duration::from_secs(60)).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        *self.frozen.lock().unwrap() = Some(connection);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.frozen.lock().unwrap().take().unwrap().execute_batch("ROLLBACK").unwrap();
+    }
+}
+
+fn number(id: &str) -> i64 {
+    id.parse().unwrap()
+}
