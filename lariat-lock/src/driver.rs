@@ -492,6 +492,7 @@ mod tests {
             }
             assert!(!asleep(), "it dozes, and need not be woken by the next");
         }
+        // sleep: on a paused clock.
         tokio::time::sleep(2 * LONGEST_SLEEP).await;
         assert!(asleep(), "nothing came: it sleeps until it is woken");
     }

@@ -1,8 +1,8 @@
 //! Background jobs that start on a file, grow onto Redis, and speak BullMQ.
 //!
 //! A producer adds jobs to a queue; a worker takes them, runs a handler for each, and hands in what became of them. The
-//! jobs live in a Redis or Valkey server in BullMQ's own layout, so that Node, Python and Elixir programs share the
-//! queues both ways.
+//! jobs live in one SQLite file, with no server; or in a Redis or Valkey server in BullMQ's own layout, so that Node, Python
+//! and Elixir programs share the queues both ways.
 //!
 //! ```no_run
 //! use std::time::Duration;
