@@ -22,6 +22,10 @@ function plain(value) {
   return value;
 }
 
+function takenKey({ prefix = 'bull', queue }, id, token = '') {
+  return `${prefix}:${queue}:${id} ${token}`;
+}
+
 export class Driver {
   waits = new Set(['worker.wait', 'events.wait', 'waitUntilFinished']);
   #open = new Map();
@@ -70,10 +74,12 @@ export class Driver {
     return made;
   }
 
-  /** The job as its worker sees it: the one taken before (it keeps the worker options it was taken with), or read afresh. */
+  /**
+   * The job as its worker sees it: the one taken before with this token (it keeps the worker options it was taken with),
+   * without a token the one taken last, or read afresh. A job taken twice is two: each remembers its own failures.
+   */
   async #held(args) {
-    const key = `${args.prefix ?? 'bull'}:${args.queue}:${args.id}`;
-    const job = this.#taken.get(key) ?? (await Job.fromId(await this.#hand(args), args.id));
+    const job = this.#taken.get(takenKey(args, args.id, args.token)) ?? (await Job.fromId(await this.#hand(args), args.id));
     // A missing job still reaches the script, which is what answers -1.
     return job ?? new Job(await this.#hand(args), 'missing', {}, {}, args.id);
   }
@@ -91,7 +97,10 @@ export class Driver {
   }
 
   #take(args, job) {
-    if (job) this.#taken.set(`${args.prefix ?? 'bull'}:${args.queue}:${job.id}`, job);
+    if (job) {
+      this.#taken.set(takenKey(args, job.id, args.token), job);
+      this.#taken.set(takenKey(args, job.id), job);
+    }
     return job ?? null;
   }
 

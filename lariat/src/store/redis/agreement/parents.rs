@@ -1,7 +1,7 @@
 //! What a child's end means to its parent, and parents that wait.
 
 use super::edits::node;
-use super::steps::End;
+use super::steps::{End, Held};
 use super::*;
 use crate::store::exchange::Verdict;
 
@@ -329,4 +329,44 @@ fn a_failed_child_that_is_not_kept_holds_nobody() {
             assert!(found.is_empty(), "{flag} {parent}: {found}");
         }
     }
+}
+
+/// Two parents wait for a child each that failed without a flag; the children go when a rule removes them.
+fn two_with_failed_children(both: &Both) {
+    for (n, (parent, child)) in (1..).zip([("p", "c"), ("r", "d")]) {
+        both.tree(&node(parent, "q", &json!({}), &[node(child, "q", &json!({}), &[])]));
+        let child = both.hold(n, NOW);
+        both.end(&child, End::Failed, NOW + n);
+    }
+}
+
+#[test]
+fn parents_whose_children_a_rule_removes_are_freed_in_the_same_order() {
+    let both = Both::without_markers();
+    two_with_failed_children(&both);
+    both.add("n", &json!(1), &json!({"removeOnFail": 1}), NOW);
+    let last = both.hold(3, NOW + 3);
+    both.end(&last, End::Failed, NOW + 4);
+    assert_eq!(both.hold(4, NOW + 5).id, "p");
+    assert_eq!(both.hold(5, NOW + 5).id, "r");
+    // Removal comes after the event of the end, in BullMQ before it.
+    let found = both.differences_of_a_batch();
+    assert!(found.is_empty(), "{found}");
+}
+
+#[test]
+fn a_parent_that_a_rule_frees_stands_behind_what_a_later_outcome_of_the_call_puts_in_front() {
+    let both = Both::without_markers();
+    two_with_failed_children(&both);
+    both.add("n", &json!(1), &json!({"removeOnFail": 1}), NOW);
+    for _ in 0..3 {
+        both.add("n", &json!(1), &json!({}), NOW);
+    }
+    let held: Vec<Held> = (3..7).map(|n| both.hold(n, NOW + 3)).collect();
+    let ends = [End::Failed, End::PutBack, End::Retried { lifo: true }, End::Completed];
+    let theirs: Vec<_> = held.iter().zip(ends).map(|(held, end)| both.their_end(held, end, NOW + 4)).collect();
+    let outcomes = held.iter().zip(ends).map(|(held, end)| held.ours(end)).collect();
+    assert_eq!(both.ours(outcomes, 0, 0, NOW + 4).verdicts, theirs);
+    let found = both.differences_of_a_batch();
+    assert!(found.is_empty(), "{found}");
 }

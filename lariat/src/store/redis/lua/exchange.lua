@@ -54,6 +54,9 @@ for i = 1, n do
   if completed or kind == 'fail' then
     ok, verdict = pcall(finish, i, id, token, value, ARGV[at + 5], ARGV[at + 6], completed)
   else
+    if many then
+      write_finals()
+    end
     ok, verdict = pcall(seldom()[kind], i, id, token, value, ARGV[at + 5], ARGV[at + 6])
   end
   verdicts[i] = ok and verdict or type(verdict) == 'table' and verdict.err or tostring(verdict)
@@ -68,8 +71,7 @@ if not last_to_leave then
 end
 if many then
   write_active()
-  write_final('completed')
-  write_final('failed')
+  write_finals()
 end
 if let_go_ids[1] then
   call('DEL', unpack(let_go_keys))

@@ -10,7 +10,7 @@ check_final = function(set)
   end
 end
 
-write_final = function(set)
+local function write_final(set)
   local members = finals[set]
   finals[set] = nil
   if members then
@@ -31,4 +31,10 @@ note_final = function(set, rule, id)
   finals[set] = members
   members[#members + 1] = now
   members[#members + 1] = id
+end
+
+-- What a rule removes may free a parent: before an outcome that moves jobs too, so that they stand in the right order.
+write_finals = function()
+  write_final('completed')
+  write_final('failed')
 end

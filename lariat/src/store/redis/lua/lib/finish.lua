@@ -3,7 +3,7 @@
 -- Completed, or failed for good. The value is the result (JSON) or the reason; the rule is the retention; for a failure
 -- more is the attempts allowed, a blank, and the stack traces.
 local events, trimmed, ended = base .. 'events', false, {}
-local check_final, write_final, note_final
+local check_final, note_final, write_finals
 if many then
   --- @include finals
 end

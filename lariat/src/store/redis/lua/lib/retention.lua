@@ -20,7 +20,7 @@ local function retain(set, rule, n)
     local over = call('ZCARD', key) - count
     if over > 0 then
       local last = math.min(over, 1000) - 1
-      remove_jobs(call('ZRANGE', key, '0', last))
+      remove_jobs(call('ZREVRANGE', key, -last - 1, '-1')) -- the newest first: the order in which parents are freed
       call('ZREMRANGEBYRANK', key, '0', last)
     end
   end

@@ -6,8 +6,7 @@
 local function tell_others(job, id, parent, did, completed, value, trimmed)
   if many then
     write_active()
-    write_final('completed')
-    write_final('failed')
+    write_finals()
   end
   if not trimmed then
     try('XTRIM', base .. 'events', 'MAXLEN', '~', events_kept())
