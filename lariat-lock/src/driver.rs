@@ -433,7 +433,8 @@ pub(crate) async fn watch(core: Arc<Core>) {
             state.count(&losses);
             let pause = state.table.next_expiry().map(|end| (end + WATCH_GRACE) - now);
             // Where short jobs follow each other, each would wake it and be over by then. So it dozes once more before it
-            // sleeps until it is woken; what is tracked meanwhile is trusted for longer than that.
+            // sleeps until it is woken; what is tracked meanwhile, from a grant that is
+            // not old, is trusted for longer than that.
             let doze = std::mem::take(&mut state.unseen).then(|| core.terms.trust_window() / 2);
             let pause = pause.or(doze).map(|pause| pause.min(LONGEST_SLEEP));
             state.unwatched = pause.is_none();

@@ -63,7 +63,7 @@ impl Queue {
     /// use std::time::Duration;
     /// use lariat::Finished;
     ///
-    /// let id = mail.add("welcome", "ada@example.org").await?;
+    /// let id = mail.add("welcome", &"ada@example.org").await?;
     /// match mail.wait_for(&id, Duration::from_secs(30)).await? {
     ///     Finished::Completed(value) => println!("{value}"),
     ///     Finished::Failed(reason) => eprintln!("failed: {reason}"),
@@ -75,8 +75,8 @@ impl Queue {
         let until = Instant::now() + longest.into().map_or(FOR_EVER, |longest| longest.min(FOR_EVER));
         let about = |error: Error| error.in_queue(&self.name).for_job(id);
         let mut waiting = self.watch.wait_for(id).map_err(about)?;
-        // In this order, or an end between the look and the subscription would be missed. When the stream cannot be read
-        // for now, the looks have to do.
+        // In this order, or an end between the look and the subscription would be missed. While the stream cannot be
+        // read, the looks find the end.
         let mut reading = waiting.reading.clone();
         let soon = until.min(Instant::now() + LOOK_AGAIN);
         let subscribed = tokio::time::timeout_at(soon, reading.wait_for(|reading| *reading));

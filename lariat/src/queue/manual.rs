@@ -24,7 +24,9 @@ use crate::job::Keep;
 use crate::retry::NextAttempt;
 use crate::store::Store;
 use crate::telemetry::{self, operation};
-use crate::worker::{Announcer, FailedAttempt, Limits, Options, Searcher, StoreCalls, Strategy, ToldLocks};
+use crate::worker::{
+    Announcer, FailedAttempt, Limits, Options, Searcher, StoreCalls, Strategy, ToldLocks, taking_options,
+};
 
 /// A consumer without handlers: takes jobs one by one, and lets you say what became of each (BullMQ's `getNextJob`,
 /// `moveToCompleted`, `moveToFailed`, …). Cheap to clone; clones share their calls.
@@ -99,63 +101,13 @@ impl fmt::Debug for Manual {
     }
 }
 
-impl ManualBuilder {
-    /// How long a job stays locked without a renewal; 30 s unless set, at least 100 ms.
-    pub fn lock_duration(mut self, duration: Duration) -> Self {
-        self.options.lock_duration = duration;
-        self
-    }
+taking_options!(ManualBuilder);
 
+impl ManualBuilder {
     /// Leaves locks alone: a job has to be settled within the lock's duration, or is found stalled and run again. For
     /// those who renew locks themselves ([`Store::locks`]), or who know that they are quick.
     pub fn without_renewal(mut self) -> Self {
         self.renewed = false;
-        self
-    }
-
-    /// The name that is recorded with each job that is taken, and shown in lists of workers.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.options.name = Some(name.into());
-        self
-    }
-
-    /// Takes at most `max` jobs in each window of `duration`; see
-    /// [`WorkerBuilder::rate_limit`](crate::WorkerBuilder::rate_limit).
-    pub fn rate_limit(mut self, max: u64, duration: Duration) -> Self {
-        self.options.limiter = Some(crate::store::exchange::RateLimit { max, duration });
-        self
-    }
-
-    /// How often stalled jobs are looked for; 30 s unless set.
-    pub fn stalled_interval(mut self, interval: Duration) -> Self {
-        self.options.stalled_interval = interval;
-        self
-    }
-
-    /// How often a job may be found stalled and run again; 1 unless set.
-    pub fn max_stalled(mut self, count: u32) -> Self {
-        self.options.max_stalled = count;
-        self
-    }
-
-    /// Which completed jobs are kept where the job does not say; all unless set.
-    pub fn remove_on_complete(mut self, keep: Keep) -> Self {
-        self.options.remove_on_complete = keep;
-        self
-    }
-
-    /// Which failed jobs are kept where the job does not say; all unless set.
-    pub fn remove_on_fail(mut self, keep: Keep) -> Self {
-        self.options.remove_on_fail = keep;
-        self
-    }
-
-    /// See [`WorkerBuilder::backoff_strategy`](crate::WorkerBuilder::backoff_strategy).
-    pub fn backoff_strategy(
-        mut self,
-        decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
-    ) -> Self {
-        self.options.backoff = Some(Strategy::new(decide));
         self
     }
 

@@ -53,22 +53,26 @@ pub(crate) struct Lease {
     pub worker: Option<Arc<str>>,
 }
 
+/// The longest window of a rate limit.
+const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// At most `max` starts in each window of `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Starts in each window; at least 1.
+    /// Starts in each window; 1 to 2^53.
     pub max: u64,
-    /// The window, from its first start; at least a millisecond.
+    /// The window, from its first start; 1 ms to 366 days.
     pub duration: Duration,
 }
 
 impl RateLimit {
     pub(crate) fn check(self) -> Result<(), Error> {
-        if self.max == 0 {
-            return Err(Error::invalid("rate limit", self.max, "must be at least 1; pause the queue to run none"));
+        if self.max == 0 || self.max > 1 << 53 {
+            return Err(Error::invalid("rate limit", self.max, "must be 1 to 2^53; pause the queue to run none"));
         }
-        if self.duration < Duration::from_millis(1) {
-            return Err(Error::invalid("rate limit window", format!("{:?}", self.duration), "must be at least 1 ms"));
+        if self.duration < Duration::from_millis(1) || self.duration > LONGEST_WINDOW {
+            let words = "must be 1 ms to 366 days";
+            return Err(Error::invalid("rate limit window", format!("{:?}", self.duration), words));
         }
         Ok(())
     }

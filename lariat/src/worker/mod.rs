@@ -37,6 +37,7 @@ pub use self::health::{Health, HealthProblem};
 pub use self::options::WorkerBuilder;
 
 /// For those who take jobs by hand.
+pub(crate) use self::options::taking_options;
 pub(crate) use self::{
     backoff::Strategy,
     event::Announcer,

@@ -60,6 +60,84 @@ impl Default for Options {
     }
 }
 
+/// The options of all who take jobs, with or without handlers.
+macro_rules! taking_options {
+    ($builder:ty) => {
+        impl $builder {
+            /// How long a job stays locked without a renewal; 30 s unless set, at least 100 ms (BullMQ's `lockDuration`).
+            pub fn lock_duration(mut self, duration: Duration) -> Self {
+                self.options.lock_duration = duration;
+                self
+            }
+
+            /// How often stalled jobs are looked for, over all workers of the queue; 30 s unless set (BullMQ's `stalledInterval`).
+            pub fn stalled_interval(mut self, interval: Duration) -> Self {
+                self.options.stalled_interval = interval;
+                self
+            }
+
+            /// How often a job may be found stalled and run again; 1 unless set (BullMQ's `maxStalledCount`).
+            pub fn max_stalled(mut self, count: u32) -> Self {
+                self.options.max_stalled = count;
+                self
+            }
+
+            /// The name that is recorded with each job that is taken, and shown in lists of workers.
+            pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+                self.options.name = Some(name.into());
+                self
+            }
+
+            /// Starts at most `max` jobs in each window of `duration`, over all workers of the queue that say the same; a limit
+            /// set on the queue itself goes first (BullMQ's `limiter`).
+            pub fn rate_limit(mut self, max: u64, duration: Duration) -> Self {
+                self.options.limiter = Some($crate::store::exchange::RateLimit { max, duration });
+                self
+            }
+
+            /// Which completed jobs are kept where the job does not say; all unless set.
+            pub fn remove_on_complete(mut self, keep: Keep) -> Self {
+                self.options.remove_on_complete = keep;
+                self
+            }
+
+            /// Which failed jobs are kept where the job does not say; all unless set.
+            pub fn remove_on_fail(mut self, keep: Keep) -> Self {
+                self.options.remove_on_fail = keep;
+                self
+            }
+
+            /// How long jobs wait whose [backoff](crate::Backoff::custom) is neither fixed nor exponential (BullMQ's
+            /// `settings.backoffStrategy`): asked after a failed attempt, when another one is left. It may say at once, or never.
+            ///
+            /// It is not to block. Without one, and when it panics, such a job fails for good with words that say so. Its answer
+            /// is taken as it is: the backoff's delay and jitter are for it to use.
+            ///
+            /// ```no_run
+            /// # fn example(builder: lariat::WorkerBuilder) -> lariat::WorkerBuilder {
+            /// use std::time::Duration;
+            /// use lariat::NextAttempt;
+            ///
+            /// builder.backoff_strategy(|attempt| match attempt.strategy {
+            ///     "linear" => NextAttempt::After(Duration::from_secs(10) * attempt.attempts_made),
+            ///     _ => NextAttempt::Never,
+            /// })
+            /// # }
+            /// ```
+            pub fn backoff_strategy(
+                mut self,
+                decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
+            ) -> Self {
+                self.options.backoff = Some(Strategy::new(decide));
+                self
+            }
+        }
+    };
+}
+pub(crate) use taking_options;
+
+taking_options!(WorkerBuilder);
+
 impl WorkerBuilder {
     pub(super) fn new(store: &Store, queue: &str) -> WorkerBuilder {
         WorkerBuilder { store: store.clone(), queue: queue.to_owned(), options: Options::default() }
@@ -68,12 +146,6 @@ impl WorkerBuilder {
     /// How many handlers may run at a time; 1 unless set. At least 1.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.options.concurrency = concurrency;
-        self
-    }
-
-    /// How long a job stays locked without a renewal; 30 s unless set, at least 100 ms (BullMQ's `lockDuration`).
-    pub fn lock_duration(mut self, duration: Duration) -> Self {
-        self.options.lock_duration = duration;
         self
     }
 
@@ -87,18 +159,6 @@ impl WorkerBuilder {
     /// loses no lock. On unless switched off.
     pub fn lock_thread(mut self, own: bool) -> Self {
         self.options.lock_thread = own;
-        self
-    }
-
-    /// How often stalled jobs are looked for, over all workers of the queue; 30 s unless set (BullMQ's `stalledInterval`).
-    pub fn stalled_interval(mut self, interval: Duration) -> Self {
-        self.options.stalled_interval = interval;
-        self
-    }
-
-    /// How often a job may be found stalled and run again; 1 unless set (BullMQ's `maxStalledCount`).
-    pub fn max_stalled(mut self, count: u32) -> Self {
-        self.options.max_stalled = count;
         self
     }
 
@@ -118,59 +178,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// The worker's name, recorded with each job it runs and shown in lists of workers.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.options.name = Some(name.into());
-        self
-    }
-
     /// Keeps per-minute counts of completed and failed jobs, this many minutes back (BullMQ's `metrics.maxDataPoints`).
     pub fn metrics(mut self, minutes: u32) -> Self {
         self.options.metrics = Some(minutes);
-        self
-    }
-
-    /// Starts at most `max` jobs in each window of `duration`, over all workers of the queue that say the same; a limit
-    /// set on the queue itself goes first (BullMQ's `limiter`).
-    pub fn rate_limit(mut self, max: u64, duration: Duration) -> Self {
-        self.options.limiter = Some(RateLimit { max, duration });
-        self
-    }
-
-    /// Which completed jobs are kept where the job does not say; all unless set.
-    pub fn remove_on_complete(mut self, keep: Keep) -> Self {
-        self.options.remove_on_complete = keep;
-        self
-    }
-
-    /// Which failed jobs are kept where the job does not say; all unless set.
-    pub fn remove_on_fail(mut self, keep: Keep) -> Self {
-        self.options.remove_on_fail = keep;
-        self
-    }
-
-    /// How long jobs wait whose [backoff](crate::Backoff::custom) is neither fixed nor exponential (BullMQ's
-    /// `settings.backoffStrategy`): asked after a failed attempt, when another one is left. It may say at once, or never.
-    ///
-    /// It is not to block. Without one, and when it panics, such a job fails for good with words that say so. Its answer
-    /// is taken as it is: the backoff's delay and jitter are for it to use.
-    ///
-    /// ```no_run
-    /// # fn example(builder: lariat::WorkerBuilder) -> lariat::WorkerBuilder {
-    /// use std::time::Duration;
-    /// use lariat::NextAttempt;
-    ///
-    /// builder.backoff_strategy(|attempt| match attempt.strategy {
-    ///     "linear" => NextAttempt::After(Duration::from_secs(10) * attempt.attempts_made),
-    ///     _ => NextAttempt::Never,
-    /// })
-    /// # }
-    /// ```
-    pub fn backoff_strategy(
-        mut self,
-        decide: impl Fn(&FailedAttempt<'_>) -> NextAttempt + Send + Sync + 'static,
-    ) -> Self {
-        self.options.backoff = Some(Strategy::new(decide));
         self
     }
 
@@ -222,16 +232,7 @@ impl Options {
             return Err(Error::invalid("metrics", 0, "must keep at least 1 minute"));
         }
         if let Some(limit) = self.limiter {
-            if limit.max == 0 || limit.max > 1 << 53 {
-                return Err(Error::invalid("rate limit max", limit.max, "must be 1 to 2^53"));
-            }
-            if limit.duration.as_millis() == 0 || limit.duration > longest {
-                return Err(Error::invalid(
-                    "rate limit duration",
-                    format!("{:?}", limit.duration),
-                    "must be 1 ms to 7 days",
-                ));
-            }
+            limit.check()?;
         }
         if let Some(name) = &self.name
             && (name.is_empty() || name.chars().any(char::is_control))

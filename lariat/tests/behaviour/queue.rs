@@ -95,7 +95,12 @@ async fn what_breaks_a_rule_is_not_sent() {
     let f = Fixture::start();
     let no_starts = RateLimit { max: 0, duration: SECOND };
     let no_window = RateLimit { max: 1, duration: Duration::from_micros(10) };
+    // Beyond what a store counts exactly, and beyond what a key may live.
+    let too_many = RateLimit { max: (1 << 53) + 1, duration: SECOND };
+    let too_long = RateLimit { max: 1, duration: Duration::MAX };
     let answers = [
+        f.queue.set_global_rate_limit(Some(too_many)).await,
+        f.queue.set_global_rate_limit(Some(too_long)).await,
         f.queue.set_global_concurrency(Some(0)).await,
         f.queue.set_global_rate_limit(Some(no_starts)).await,
         f.queue.set_global_rate_limit(Some(no_window)).await,
