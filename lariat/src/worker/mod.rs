@@ -47,7 +47,7 @@ pub(crate) use self::{
     options::Options,
     recover::Searcher,
     renew::ToldLocks,
-    store::{Answered, StoreCalls},
+    store::{Answered, Lane, StoreCalls},
 };
 
 use self::health::{Facts, Pulse};
