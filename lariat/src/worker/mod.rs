@@ -67,6 +67,11 @@ const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Dropping it closes it without grace, in the background: handlers are told to stop, and their jobs put back.
 /// [`close`](Self::close) does the same and lets you wait.
 ///
+/// Work that blocks its thread or computes for long belongs in [`tokio::task::spawn_blocking`]. Locks are renewed without
+/// it, from a thread of their own; but a handler that blocks cannot be stopped or dropped before it comes to an `.await`.
+/// With a concurrency of 1 a handler begins on the worker's own task: what it blocks before its first `.await` holds up
+/// all that the worker does, its end by `close` included.
+///
 /// ```no_run
 /// # async fn example() -> Result<(), lariat::Error> {
 /// use std::time::Duration;
