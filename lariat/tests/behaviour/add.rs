@@ -13,6 +13,7 @@ on_both_stores! {
     each_kind_of_job_lands_in_its_state,
     an_id_of_ones_own_is_added_once,
     bulk_ids_come_in_order_over_several_calls,
+    a_payload_above_its_size_limit_is_refused_and_nothing_added,
 }
 
 async fn a_job_is_stored_as_given(f: Fixture) {
@@ -71,6 +72,17 @@ async fn bulk_ids_come_in_order_over_several_calls(f: Fixture) {
     assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1201);
 }
 
+async fn a_payload_above_its_size_limit_is_refused_and_nothing_added(f: Fixture) {
+    // "häh" has 6 bytes as JSON: the quotes, and two for the ä.
+    let id = f.queue.add("x", "häh").size_limit(6).await.unwrap();
+    assert_eq!(f.job(&id).await.record.options.size_limit, Some(6), "it is stored as BullMQ stores it");
+    let error = f.queue.add("x", "häh").size_limit(5).await.unwrap_err();
+    assert_eq!(error.to_string(), r#"queue "mail": data size "6 bytes" must be at most 5 (the size limit)"#);
+    let bulk = [NewJob::new("x", &1), NewJob::new("x", "häh").size_limit(5)];
+    assert!(f.queue.add_bulk(bulk).await.unwrap_err().is_invalid());
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
+}
+
 #[tokio::test]
 async fn adds_at_the_same_time_share_calls() {
     let f = Fixture::start();
@@ -111,6 +123,7 @@ async fn bad_input_is_refused_before_any_io() {
         (queue.add("x", &1).id("17").await, "job id \"17\""),
         (queue.add("x", &1).id("a:b").await, "job id \"a:b\""),
         (queue.add("", &1).await, "job name"),
+        (queue.add("x", "12").size_limit(3).await, "data size \"4 bytes\""),
         (queue.add("x", &1).backoff(Backoff::fixed(Duration::ZERO).jitter(2.0)).await, "backoff jitter \"2\""),
     ];
     for (result, words) in cases {
