@@ -87,7 +87,7 @@ async fn a_payload_above_its_size_limit_is_refused_and_nothing_added(f: Fixture)
 async fn adds_at_the_same_time_share_calls() {
     let f = Fixture::start();
     f.queue.add("first", &0).await.unwrap();
-    let before = scripts_run(&f);
+    let before = f.scripts_run();
     let adds = (0..200).map(|n| {
         let queue = f.queue.clone();
         tokio::spawn(async move { queue.add("n", &n).await.unwrap() })
@@ -97,18 +97,8 @@ async fn adds_at_the_same_time_share_calls() {
         ids.insert(add.await.unwrap());
     }
     assert_eq!(ids.len(), 200);
-    let calls = scripts_run(&f) - before;
+    let calls = f.scripts_run() - before;
     assert!(calls <= 100, "200 adds took {calls} calls");
-}
-
-/// Calls of scripts that the server has seen.
-fn scripts_run(f: &Fixture) -> u64 {
-    let stats: String = f.redis("INFO commandstats");
-    let line = |name: &str| {
-        let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
-        rest.split_once(',')?.0.parse::<u64>().ok()
-    };
-    line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
 }
 
 #[tokio::test]

@@ -116,6 +116,16 @@ impl Fixture {
         cmd.query(&mut self.server.connection()).unwrap()
     }
 
+    /// Calls of scripts that the server has seen.
+    pub(crate) fn scripts_run(&self) -> u64 {
+        let stats: String = self.redis("INFO commandstats");
+        let line = |name: &str| {
+            let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
+            rest.split_once(',')?.0.parse::<u64>().ok()
+        };
+        line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
+    }
+
     /// The token that holds a job's lock.
     pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
         match &self.server {
