@@ -104,6 +104,14 @@ impl Fixture {
         Fixture { server, store, queue }
     }
 
+    /// The store's URL.
+    pub(crate) fn url(&self) -> String {
+        match &self.server {
+            Place::Redis(server) => server.url(),
+            Place::Sqlite(file) => file.url(),
+        }
+    }
+
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.store, QUEUE)
     }
