@@ -76,7 +76,7 @@
 //! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
 //! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
 //! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
-//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`] |
+//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`], [`TakenJob::complete_and_take`] |
 //! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
 //! | `queue.getJob`, `getJobs`, `getJobCounts`, `getJobLogs`, `getWorkers`, `getMetrics` | [`Queue::job`], [`jobs`](Queue::jobs), [`overview`](Queue::overview), [`logs`](Queue::logs), [`workers`](Queue::workers), [`metrics`](Queue::metrics) |
 //! | `queue.pause`, `resume`, `setGlobalConcurrency`, `setGlobalRateLimit` | the same, in snake case |
