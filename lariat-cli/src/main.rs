@@ -1,13 +1,15 @@
 //! The `lariat` command: adds jobs, runs any program as a handler, looks into queues.
 //!
-//! `main` maps a result to an exit status and does nothing else. `args` says what may be typed, `output` how things are
-//! printed, `cmd` holds a file for each verb, `work` what it takes to run other people's programs.
+//! `main` maps a result to an exit status and does nothing else. `args` says what may be typed, `store` opens what was
+//! named, `output` how things are printed, `cmd` holds a file for each verb, `work` what it takes to run other people's
+//! programs.
 
 mod args;
 mod cmd;
 mod failure;
 mod opts;
 mod output;
+mod store;
 mod table;
 mod work;
 

@@ -16,7 +16,7 @@ const PAGE: u64 = 100;
 const REASON: usize = 120;
 
 pub(super) async fn run(store: &StoreArgs, args: &ListArgs) -> Result<u8, Failure> {
-    let queue = crate::cmd::open_queue(store, &args.queue)?;
+    let queue = crate::store::open_queue(store, &args.queue)?;
     let mut pages = Pages::new(&queue, args);
     let mut form = if args.json { Form::Json(Array::default()) } else { Form::text(args.state) };
     let mut damaged = 0_usize;
