@@ -1,6 +1,7 @@
 //! A file for each verb. What may not be in this folder: how arguments are read, or how a command is run.
 
 mod add;
+pub(crate) mod demo;
 mod events;
 mod job;
 mod locks;
@@ -21,6 +22,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Queue(verb) => queue::run(store, verb).await,
         Verb::Locks(args) => locks::run(store, &args).await,
         Verb::Events(args) => events::run(store, &args).await,
+        Verb::Demo(args) => demo::run(store, &args).await,
     }
 }
 
