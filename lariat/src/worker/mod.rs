@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lariat_lock::LockManager;
+use lariat_lock::{LockManager, LockMetrics};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -293,6 +293,12 @@ impl Worker {
     /// The smallest time for which one of its locks is still trusted; None when it holds none.
     pub fn smallest_trust(&self) -> Option<Duration> {
         self.shared.leases().iter().map(|lease| lease.lock_left()).min()
+    }
+
+    /// The figures of its lock manager since it was started: how many locks were renewed in how many calls, the smallest
+    /// trust left at a renewal, locks lost. They stay when the worker has ended. No I/O; it does not need a runtime.
+    pub fn lock_metrics(&self) -> LockMetrics {
+        self.locks.metrics()
     }
 
     /// How it is, by what came back from the store: for a liveness probe. No I/O; it does not need a runtime, and so may be
