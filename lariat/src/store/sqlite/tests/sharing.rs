@@ -32,6 +32,23 @@ async fn events_of_another_process_are_seen() {
     assert_eq!(event.raw.1[0].1, id.unwrap().as_str());
 }
 
+/// Between two waits nobody watches, and the thread that looks at the file goes to rest.
+#[tokio::test]
+async fn every_wait_for_events_of_another_process_ends() {
+    let lab = Lab::new();
+    let (producer, listener) = (lab.queue(), lab.store());
+    let mut after = "0-0".to_owned();
+    let events = listener.event_store(producer.name()).unwrap();
+    for n in 0..20 {
+        let (seen, added) = tokio::join!(
+            tokio::time::timeout(interop::wait::DEADLINE, events.events(Some(&after), 9, Duration::from_secs(3600))),
+            producer.add("x", &n)
+        );
+        added.unwrap();
+        after = seen.expect("it is seen, and not only when the wait is over").unwrap().upto;
+    }
+}
+
 #[tokio::test]
 async fn ids_are_given_out_once_whoever_adds() {
     let lab = Lab::new();
