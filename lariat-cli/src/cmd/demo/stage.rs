@@ -58,6 +58,7 @@ impl Stage {
             name,
             concurrency: rest.concurrency,
             lock: rest.lock,
+            lock_renew: rest.lock_renew,
             stalled_interval: rest.stalled_interval,
             max_stalled: rest.max_stalled,
         }
