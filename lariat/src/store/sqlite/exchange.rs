@@ -76,7 +76,7 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, exchange: &Exchange) -> Result<Answer,
         }
         Known::New { seen } => seen,
     };
-    let mut ends = Ends::default();
+    let mut ends = Ends::of(&work)?;
     let verdicts =
         exchange.outcomes.iter().map(|settle| work.finish(settle, &mut ends)).collect::<Result<Vec<_>, _>>()?;
     work.close_ends(ends, exchange.metrics)?;

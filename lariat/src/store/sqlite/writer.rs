@@ -299,8 +299,7 @@ impl Batch<'_> {
         let mut pause = FIRST_PAUSE;
         fail_late(left);
         while !left.is_empty() {
-            let begun =
-                self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
+            let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
             let Err(error) = begun else { return true };
             if !self.connection.is_autocommit() {
                 drop(self.connection.execute_batch("ROLLBACK"));
