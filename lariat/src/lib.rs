@@ -50,7 +50,7 @@
 //! | [`Queue`], [`NewJob`], [`JobOptions`], [`Backoff`] | adding jobs, looking into a queue, setting how it is worked |
 //! | [`JobEdit`] | changing one job: promote, retry, remove, … |
 //! | [`Finished`] | waiting for a job's end |
-//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`] | running them |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`], [`LockMetrics`] | running them |
 //! | [`Router`] | handlers by the name of the job, with shared state |
 //! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
@@ -76,7 +76,7 @@
 //! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
 //! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
 //! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
-//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`] |
+//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`], [`TakenJob::complete_and_take`] |
 //! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
 //! | `queue.getJob`, `getJobs`, `getJobCounts`, `getJobLogs`, `getWorkers`, `getMetrics` | [`Queue::job`], [`jobs`](Queue::jobs), [`overview`](Queue::overview), [`logs`](Queue::logs), [`workers`](Queue::workers), [`metrics`](Queue::metrics) |
 //! | `queue.pause`, `resume`, `setGlobalConcurrency`, `setGlobalRateLimit` | the same, in snake case |
@@ -96,7 +96,7 @@ pub mod telemetry;
 mod time;
 mod worker;
 
-pub use lariat_lock::LossReason;
+pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};

@@ -60,11 +60,14 @@ impl NewJob {
         if let Some(id) = &self.id {
             JobId::custom(Arc::clone(id))?;
         }
-        if let Err(error) = &self.data {
-            let words = format!("the data cannot be written as JSON: {error}");
-            return Err(Error::new(ErrorKind::Data, words));
+        self.options.check(Timestamp::now())?;
+        match &self.data {
+            Ok(data) => self.options.check_size(data.get()),
+            Err(error) => {
+                let words = format!("the data cannot be written as JSON: {error}");
+                Err(Error::new(ErrorKind::Data, words))
+            }
         }
-        self.options.check(Timestamp::now())
     }
 
     /// Checks everything that does not need the store.
@@ -78,6 +81,7 @@ impl NewJob {
         }
         options.check(now)?;
         let data = data.map_err(|e| Error::new(ErrorKind::Data, "the data cannot be written as JSON").because(e))?;
+        options.check_size(data.get())?;
         Ok(AddJob { name, data, options, timestamp: now })
     }
 }
@@ -144,6 +148,12 @@ macro_rules! setters {
             /// Which failed jobs are kept; all unless set.
             pub fn remove_on_fail(self, keep: Keep) -> Self {
                 self.set(|o| o.remove_on_fail = Some(keep))
+            }
+
+            /// Most bytes that the payload may have as JSON; without limit unless set (BullMQ's `sizeLimit`). A larger one is
+            /// refused before anything is sent.
+            pub fn size_limit(self, bytes: u64) -> Self {
+                self.set(|o| o.size_limit = Some(bytes))
             }
 
             /// Replaces all options at once.

@@ -83,16 +83,12 @@ async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
     }
     while !answer.is_closed() {
         let Some(answered) = hand.exchange(Vec::new(), 1, false).await else { return };
-        let hint = answered.reply.hint;
-        match hand.received(answered).await {
-            Ok(Received::Job(job)) => {
-                // When nobody waits for it any more, dropping it puts it back.
-                return drop(answer.send(Ok(Some(job))));
-            }
-            Ok(Received::Another) => continue,
-            Ok(Received::Nothing) => {}
+        let hint = match hand.received(answered).await {
+            // When nobody waits for it any more, dropping it puts it back.
+            Ok(Received::Job(job)) => return drop(answer.send(Ok(Some(job)))),
+            Ok(Received::Nothing(hint)) => hint,
             Err(error) => return drop(answer.send(Err(error))),
-        }
+        };
         if Instant::now() >= until {
             return drop(answer.send(Ok(None)));
         }
@@ -101,11 +97,17 @@ async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
 }
 
 /// What came of a call that wanted a job.
-enum Received {
+pub(super) enum Received {
     Job(TakenJob),
-    /// One came that was not to be handed out: there may be another.
-    Another,
-    Nothing,
+    /// None, and what to do next.
+    Nothing(Hint),
+}
+
+/// What came of one job that a call brought.
+enum Brought {
+    ToRun(TakenJob),
+    /// It was not to be handed out: there may be another.
+    Settled,
 }
 
 impl Hand {
@@ -128,12 +130,26 @@ impl Hand {
         tokio::time::timeout(longest, self.calls.clone().exchange(exchange)).await.ok()
     }
 
-    async fn received(self: &Arc<Self>, answered: Answered) -> Result<Received, Error> {
-        let Answered { reply, sent } = answered;
-        for dropped in &reply.dropped {
-            tell::dropped(self.queue.as_str(), dropped);
+    /// The job that a call brought. Where that is not to be handed out, the next one that is.
+    pub(super) async fn received(self: &Arc<Self>, mut answered: Answered) -> Result<Received, Error> {
+        loop {
+            let Answered { reply, sent } = answered;
+            for dropped in &reply.dropped {
+                tell::dropped(self.queue.as_str(), dropped);
+            }
+            let Some(taken) = reply.jobs.into_iter().next() else { return Ok(Received::Nothing(reply.hint)) };
+            if let Brought::ToRun(job) = self.brought(taken, sent).await? {
+                return Ok(Received::Job(job));
+            }
+            let Some(again) = self.exchange(Vec::new(), 1, false).await else {
+                return Ok(Received::Nothing(Hint::Again));
+            };
+            answered = again;
         }
-        let Some(Taken { id, token, record }) = reply.jobs.into_iter().next() else { return Ok(Received::Nothing) };
+    }
+
+    async fn brought(self: &Arc<Self>, taken: Taken, sent: lariat_lock::Instant) -> Result<Brought, Error> {
+        let Taken { id, token, record } = taken;
         let settle = |to| Settle { id: id.clone(), token: Arc::clone(&token), to };
         let record = match record {
             Ok(record) => *record,
@@ -141,7 +157,7 @@ impl Hand {
                 let failure = Failure { stacktrace: vec![problem.clone()], reason: problem };
                 let to = Transition::Fail { failure, keep: self.limits.remove_on_fail, attempts: 1 };
                 self.exchange(vec![settle(to)], 0, false).await;
-                return Ok(Received::Another);
+                return Ok(Brought::Settled);
             }
         };
         if let Some(scheduler) = &record.scheduler {
@@ -154,7 +170,7 @@ impl Hand {
         if let Some(reason) = record.deferred_failure.clone() {
             let to = failed(reason, &record, &self.limits);
             self.exchange(vec![settle(to)], 0, false).await;
-            return Ok(Received::Another);
+            return Ok(Brought::Settled);
         }
         let hold = match &self.locks {
             None => Hold::Lent { until: sent + self.terms.trust_window() },
@@ -179,7 +195,7 @@ impl Hand {
         };
         let lease = Arc::new(Lease::new(grant, self.calls.backend(), self.say.clone()));
         let job = Job::new(self.queue.as_str().into(), record, Arc::clone(&lease) as Arc<dyn Held>);
-        Ok(Received::Job(TakenJob::new(job, lease, Arc::clone(self))))
+        Ok(Brought::ToRun(TakenJob::new(job, lease, Arc::clone(self))))
     }
 
     /// Waits until there may be a job, or nobody wants one any more.

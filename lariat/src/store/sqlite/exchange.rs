@@ -163,7 +163,7 @@ fn again(work: &mut Work<'_, '_>, exchange: &Exchange, recorded: &Recorded) -> R
 /// Waits until there may be work. Nothing is used up by a wait, so one that is dropped loses nothing.
 pub(super) async fn wait(writer: Arc<Writer>, key: Arc<QueueKey>, longest: Duration) -> Result<Woken, Error> {
     let ends = tokio::time::Instant::now() + longest;
-    let mut signals = writer.wakes().watch(&key);
+    let mut signals = writer.watch(&key);
     look(&writer, &key).await?;
     loop {
         let left = ends.saturating_duration_since(tokio::time::Instant::now());

@@ -205,7 +205,7 @@ impl EventStore for SqliteQueue {
         };
         Box::pin(async move {
             let ends = tokio::time::Instant::now() + wait;
-            let mut signals = self.writer.wakes().watch(&self.key);
+            let mut signals = self.writer.watch(&self.key);
             loop {
                 signals.mark_unchanged();
                 let behind = after.clone();

@@ -106,15 +106,16 @@ pub(super) fn overview(connection: &Connection, key: &QueueKey) -> Result<Overvi
 }
 
 pub(super) fn page(connection: &Connection, key: &QueueKey, page: Page) -> Result<JobPage, Fault> {
-    let Some(queue) = queue::find(connection, key)? else { return Ok(JobPage::default()) };
+    let mut found = JobPage { next: page.from, ..JobPage::default() };
+    let Some(queue) = queue::find(connection, key)? else { return Ok(found) };
     let order = if page.oldest_first { "ORDER BY rank, place" } else { "ORDER BY rank DESC, place DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row
          WHERE queue = ?1 AND state = ?2 {order} LIMIT ?3 OFFSET ?4"
     );
     let params = params![queue, code(page.state), number(page.count), number(page.from)];
-    let mut found = JobPage::default();
     for raw in all(connection, &sql, params, RawJob::read)? {
+        found.next = found.next.saturating_add(1);
         let id = raw.id.to_string();
         match raw.record() {
             Ok(record) => found.jobs.push(*record),

@@ -41,7 +41,7 @@ impl Memory {
 
     /// Outside of a transaction: whether somebody else has written since.
     pub(super) fn renew(&mut self, version: i64) -> bool {
-        let renewed = self.version.is_some_and(|known| known != version);
+        let renewed = self.version != Some(version);
         if renewed {
             self.forget();
         }
