@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod fault;
 mod finish;
+mod insert;
 mod lane;
 mod locks;
 mod number;
