@@ -97,14 +97,22 @@ mod time;
 mod worker;
 
 pub use lariat_lock::LossReason;
+/// The SQLite that the store uses, for transactions of your own ([`Queue::add_in`], [`Job::complete_in`]). Two copies of
+/// SQLite in one process that use one file would damage it, so take this one.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};
 pub use id::{JobId, Prefix, QueueName};
+#[cfg(feature = "sqlite")]
+pub use job::{Committed, Completing};
 pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
+#[cfg(feature = "sqlite")]
+pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};

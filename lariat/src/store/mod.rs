@@ -12,6 +12,8 @@ use std::time::Duration;
 
 pub(crate) use lariat_lock::BoxFuture;
 use lariat_lock::LockStore;
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 
 pub(crate) mod change;
 #[cfg(test)]
@@ -26,6 +28,10 @@ mod url;
 pub(crate) mod view;
 
 use self::change::{Add, ChangeJob, Changed, Setting};
+#[cfg(feature = "sqlite")]
+use self::change::AddJob;
+#[cfg(feature = "sqlite")]
+use self::exchange::SettleIn;
 use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
 use self::url::Target;
 use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
@@ -66,6 +72,27 @@ pub(crate) trait JobStore: Send + Sync {
 
     /// Rows of a job's log: `count` of them behind the first `from`. Empty where there is no such job.
     fn logs<'a>(&'a self, id: &'a JobId, from: u64, count: u64) -> Answer<'a, LogPage>;
+
+    /// The part of the store that can take part in a transaction of the caller's; an error where it has none.
+    #[cfg(feature = "sqlite")]
+    fn join(&self) -> Result<&dyn JoinStore, Error> {
+        let words = "only a queue in a SQLite file can take part in a transaction (`Capabilities::transactions`)";
+        Err(Error::new(crate::error::ErrorKind::Unsupported, words))
+    }
+}
+
+/// One queue in a file, within a transaction that the caller has begun on a connection of their own. The one place where a
+/// type of the database crosses the seam (ADR 4). All of it is done at once, on the caller's thread.
+#[cfg(feature = "sqlite")]
+pub(crate) trait JoinStore: Send + Sync {
+    /// Adds jobs, all or none.
+    fn add_in(&self, tx: &Transaction<'_>, jobs: &[AddJob]) -> Result<Vec<JobId>, Error>;
+
+    /// Takes in an outcome; a refusal is an error, and has changed nothing.
+    fn settle_in(&self, tx: &Transaction<'_>, settle: &SettleIn<'_>) -> Result<(), Error>;
+
+    /// Commits the transaction, and has those who wait look.
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), Error>;
 }
 
 /// One queue in a store, as seen by operators.

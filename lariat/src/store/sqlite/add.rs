@@ -79,6 +79,12 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
     Ok(ids)
 }
 
+/// Adds jobs in a transaction that somebody else sees to: whether they are added is not for a repeat to find out.
+pub(super) fn add_all(tx: &mut Tx<'_>, key: &QueueKey, jobs: &[AddJob]) -> Result<Vec<String>, Fault> {
+    let mut work = Work::on(tx, key, 0)?;
+    jobs.iter().map(|job| work.add(&NewJob::new(job))).collect()
+}
+
 impl Work<'_, '_> {
     /// Adds one job, or finds that one of its id exists.
     fn add(&mut self, job: &NewJob) -> Result<String, Fault> {

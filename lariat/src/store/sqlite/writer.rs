@@ -94,6 +94,8 @@ struct Inbox {
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
     closed: bool,
+    /// Somebody else in this process is about to commit something.
+    look_soon: bool,
 }
 
 impl Writer {
@@ -105,6 +107,15 @@ impl Writer {
 
     pub(super) fn wakes(&self) -> &Wakes {
         &self.shared.wakes
+    }
+
+    /// A commit on another connection is near, or has just been made: whether there is something new is looked at often from
+    /// now on, as after a commit of our own. Whoever does not wait for anything is not woken.
+    pub(super) fn look_soon(&self) {
+        let mut inbox = self.shared.inbox();
+        inbox.look_soon = inbox.running;
+        drop(inbox);
+        self.shared.bell.notify_one();
     }
 
     /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
@@ -155,10 +166,12 @@ impl Shared {
         Ok(())
     }
 
-    /// What waits, at most `MOST_TOGETHER`; nothing after `patience`; None when there will be nothing any more.
-    fn next(&self, patience: Option<Duration>) -> Option<Vec<Box<dyn Request>>> {
+    /// What waits, at most `MOST_TOGETHER`; nothing when it is time to look whether others have written; None when there
+    /// will be nothing any more.
+    fn next(&self, pace: &mut Pace) -> Option<Vec<Box<dyn Request>>> {
+        let patience = if self.wakes.is_watched() { Some(pace.next()) } else { None };
         let mut inbox = self.inbox();
-        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+        if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
                 return None;
             }
@@ -166,6 +179,9 @@ impl Shared {
                 Some(patience) => self.bell.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner),
             };
+        }
+        if std::mem::take(&mut inbox.look_soon) {
+            pace.busy();
         }
         let Inbox { first, in_order, .. } = &mut *inbox;
         let first = first.drain(..first.len().min(MOST_TOGETHER));
@@ -198,8 +214,7 @@ impl Running {
         let shared = &*self.0;
         let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
         loop {
-            let patience = if shared.wakes.is_watched() { Some(pace.next()) } else { None };
-            let Some(requests) = shared.next(patience) else { return };
+            let Some(requests) = shared.next(&mut pace) else { return };
             if requests.is_empty() {
                 if let Some(connection) = &file {
                     pace.looked(poll(connection, &mut memory, &shared.wakes));
