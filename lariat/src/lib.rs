@@ -116,7 +116,7 @@ pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};
-pub use store::Store;
+pub use store::{Capabilities, Outlives, Store};
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
 pub use time::Timestamp;

@@ -15,6 +15,7 @@ use lariat_lock::LockStore;
 #[cfg(feature = "sqlite")]
 use rusqlite::Transaction;
 
+mod capabilities;
 pub(crate) mod change;
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
@@ -27,6 +28,7 @@ mod sqlite;
 mod url;
 pub(crate) mod view;
 
+pub use self::capabilities::{Capabilities, Outlives};
 use self::change::{Add, ChangeJob, Changed, Setting};
 #[cfg(feature = "sqlite")]
 use self::change::AddJob;
@@ -134,6 +136,9 @@ impl<T: WorkStore + JobStore + QueueStore> QueueBackend for T {}
 
 /// A store, before a queue is chosen.
 pub(crate) trait Backend: Send + Sync {
+    /// What it does that others do not.
+    fn capabilities(&self) -> Capabilities;
+
     /// One queue. `worker` names the waiting connection where the store shows such names.
     fn queue(&self, prefix: &Prefix, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error>;
 
@@ -202,6 +207,11 @@ impl Store {
     /// One cheap round trip that shows that the store is there and lets us in.
     pub async fn ping(&self) -> Result<(), Error> {
         self.backend.ping().await
+    }
+
+    /// What this store does that others do not. No I/O.
+    pub fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
     }
 
     /// The locks of one queue, for a [`LockManager`](lariat_lock::LockManager) of your own; the queue may be shared

@@ -174,6 +174,7 @@ pub(crate) fn transition(
     }
 }
 
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "without it there are no transactions"))]
 fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
     match outcome {
         Outcome::Done(value) => {

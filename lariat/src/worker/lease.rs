@@ -33,6 +33,7 @@ pub(crate) struct Lease {
     pub keep_logs: Option<u64>,
     pub since: lariat_lock::Instant,
     token: Arc<str>,
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "without it there are no transactions"))]
     pub(super) ends: EndTerms,
     /// None: nobody renews.
     pub(super) locks: Option<LockManager>,
@@ -51,6 +52,7 @@ pub(crate) struct Lease {
 
 /// How a job that is completed in a transaction ends; of the worker's options.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "without it there are no transactions"))]
 pub(crate) struct EndTerms {
     pub keep: Keep,
     pub metrics: Option<u32>,

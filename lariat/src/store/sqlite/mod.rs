@@ -47,9 +47,11 @@ use self::readers::Readers;
 use self::writer::{Turn, Writer};
 use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
-use super::url::SqliteAddress;
+use super::url::{Durability, SqliteAddress, SqlitePlace};
 use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
-use super::{Answer, Backend, EventStore, JobStore, JoinStore, QueueBackend, QueueStore, WorkStore};
+use super::{
+    Answer, Backend, Capabilities, EventStore, JobStore, JoinStore, Outlives, QueueBackend, QueueStore, WorkStore,
+};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
@@ -80,6 +82,16 @@ impl SqliteStore {
 }
 
 impl Backend for SqliteStore {
+    fn capabilities(&self) -> Capabilities {
+        let outlives = match (&self.address.place, self.address.durability) {
+            (SqlitePlace::Memory, _) => Outlives::Nothing,
+            (SqlitePlace::File(_), Durability::Normal) => Outlives::Processes,
+            (SqlitePlace::File(_), Durability::Full) => Outlives::PowerCuts,
+        };
+        let shared = outlives != Outlives::Nothing;
+        Capabilities { transactions: shared, processes: shared, machines: false, bullmq: false, outlives }
+    }
+
     fn queue(&self, prefix: &Prefix, queue: &QueueName, _: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
         Ok(self.on(prefix, queue))
     }
