@@ -20,7 +20,7 @@ use crate::store::exchange::{
     Exchange, Failure, Hint, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Woken,
 };
 use crate::time::Timestamp;
-use crate::worker::{Announcer, Answered, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
+use crate::worker::{Announcer, Answered, EndTerms, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
 
 /// How long those who ask wait for a store that does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -192,6 +192,8 @@ impl Hand {
             keep_logs: record.options.keep_logs,
             token,
             hold,
+            ends: EndTerms { keep: self.limits.remove_on_complete, metrics: None },
+            locks: self.locks.clone(),
         };
         let lease = Arc::new(Lease::new(grant, self.calls.backend(), self.say.clone()));
         let job = Job::new(self.queue.as_str().into(), record, Arc::clone(&lease) as Arc<dyn Held>);

@@ -74,14 +74,7 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
         }
         Known::New { .. } => {}
     }
-    let mut inserts = Inserts {
-        payload: work.tx.prepare(
-            "INSERT INTO payload (row, custom, name, data, options, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?,
-        job: work.tx.prepare(
-            "INSERT INTO job (row, queue, state, rank, place, priority, delay) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?,
-    };
+    let mut inserts = Inserts::of(&work)?;
     let ids = jobs.iter().map(|job| work.add(job, &mut inserts)).collect::<Result<Vec<_>, _>>()?;
     lane::keep(&work, call, Caller::Producer, &ids, LANE_LIFE)?;
     Ok(ids)
@@ -91,6 +84,23 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
 struct Inserts<'c> {
     payload: CachedStatement<'c>,
     job: CachedStatement<'c>,
+}
+
+impl<'c> Inserts<'c> {
+    fn of(work: &Work<'_, 'c>) -> Result<Inserts<'c>, Fault> {
+        let payload =
+            "INSERT INTO payload (row, custom, name, data, options, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let job =
+            "INSERT INTO job (row, queue, state, rank, place, priority, delay) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        Ok(Inserts { payload: work.tx.prepare(payload)?, job: work.tx.prepare(job)? })
+    }
+}
+
+/// Adds jobs in a transaction that somebody else sees to: whether they are added is not for a repeat to find out.
+pub(super) fn add_all(tx: &mut Tx<'_>, key: &QueueKey, jobs: &[AddJob]) -> Result<Vec<String>, Fault> {
+    let mut work = Work::on(tx, key, 0)?;
+    let mut inserts = Inserts::of(&work)?;
+    jobs.iter().map(|job| work.add(&NewJob::new(job), &mut inserts)).collect()
 }
 
 impl Work<'_, '_> {
