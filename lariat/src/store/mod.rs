@@ -106,6 +106,9 @@ pub(crate) trait QueueStore: Send + Sync {
     /// what older clients put aside is merged.
     fn configure(&self, setting: Setting) -> Answer<'_, ()>;
 
+    /// Deletes what a queue without jobs has left; false, and nothing is deleted, where it has jobs. Safe to repeat.
+    fn forget(&self) -> Answer<'_, bool>;
+
     /// Some jobs of one state. Ids without a record are passed over, and the page filled up; a large one in several round
     /// trips.
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage>;

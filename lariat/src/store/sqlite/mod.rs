@@ -196,6 +196,10 @@ impl QueueStore for SqliteQueue {
         Box::pin(configure::configure(&self.writer, &self.key, setting, PATIENCE))
     }
 
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.writer, &self.key, PATIENCE))
+    }
+
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
         let page = *page;
         self.look(move |file, key| read::page(file, key, page))

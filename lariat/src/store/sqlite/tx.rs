@@ -165,6 +165,14 @@ impl<'a> Tx<'a> {
         Ok(self.memory.find(self.connection, key)?)
     }
 
+    /// Deletes a queue's row.
+    pub(super) fn forget_queue(&mut self, key: &QueueKey, row: i64) -> Result<(), Fault> {
+        self.run("DELETE FROM queue WHERE row = ?1", [row])?;
+        self.memory.rows.remove(key);
+        self.memory.queues.remove(&row);
+        Ok(())
+    }
+
     /// A queue's counters and settings.
     pub(super) fn state(&mut self, queue: i64) -> Result<&QueueState, Fault> {
         let slot = load(&mut self.memory.queues, self.connection, queue)?;
