@@ -22,7 +22,6 @@ use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
 };
-use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -147,7 +146,7 @@ impl Engine {
                 }
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
-                    self.slots.woken(woken, Instant::now(), Timestamp::now());
+                    self.slots.woken(woken, Instant::now(), self.parts.calls.now());
                 }
                 Ok(()) = wishes.changed() => {
                     let wish = wishes.borrow_and_update().clone();
@@ -168,7 +167,7 @@ impl Engine {
             self.number += 1;
             let exchange = Exchange {
                 call: self.parts.calls.lane_call(self.number),
-                now: Timestamp::now(),
+                now: self.parts.calls.now(),
                 outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
                 want: ask.want,
                 lease: LeaseTerms {
@@ -268,7 +267,7 @@ impl Engine {
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
         let Answered { reply, sent } = answered;
-        let (now, wall) = (Instant::now(), Timestamp::now());
+        let (now, wall) = (Instant::now(), self.parts.calls.now());
         self.slots.answered(reply.jobs.len(), ask.want, reply.hint, now, wall);
         self.busy |= !ask.outcomes.is_empty() || !reply.jobs.is_empty();
         for (done, verdict) in ask.outcomes.into_iter().zip(reply.verdicts) {
