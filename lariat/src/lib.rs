@@ -50,7 +50,7 @@
 //! | [`Queue`], [`NewJob`], [`JobOptions`], [`Backoff`] | adding jobs, looking into a queue, setting how it is worked |
 //! | [`JobEdit`] | changing one job: promote, retry, remove, … |
 //! | [`Finished`] | waiting for a job's end |
-//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`] | running them |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`], [`LockMetrics`] | running them |
 //! | [`Router`] | handlers by the name of the job, with shared state |
 //! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
@@ -99,7 +99,7 @@ pub mod testing;
 mod time;
 mod worker;
 
-pub use lariat_lock::LossReason;
+pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};

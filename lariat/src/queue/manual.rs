@@ -164,7 +164,7 @@ impl ManualBuilder {
                 limiter: options.limiter,
                 name: options.name,
                 runtime,
-                lane: tokio::sync::Mutex::default(),
+                calling: tokio::sync::Mutex::new(hand::Calling::new()),
                 waiting: tokio::sync::Mutex::default(),
                 allowed: tokio::sync::OnceCell::new(),
                 _stop: stop.drop_guard(),

@@ -19,7 +19,7 @@ use crate::job::{Held, Job};
 use crate::store::exchange::{
     Exchange, Failure, Hint, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Woken,
 };
-use crate::worker::{Answered, Grant, Hold, Lease, Limits, StoreCalls, failed, tell};
+use crate::worker::{Answered, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
 
 /// How long those who ask wait for a store that does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(super) struct Hand {
     pub name: Option<Arc<str>>,
     pub runtime: Runtime,
     /// Held during a call.
-    pub lane: Mutex<Lane>,
+    pub calling: Mutex<Calling>,
     /// Held during a wait for the marker: there is one connection for it.
     pub waiting: Mutex<()>,
     /// Set once the store was found to let us do this.
@@ -49,16 +49,15 @@ pub(super) struct Hand {
     pub _stop: DropGuard,
 }
 
-/// Where the lane is.
-#[derive(Debug)]
-pub(super) struct Lane {
-    number: u64,
+/// Where the lane is, and the number of the next job's token.
+pub(super) struct Calling {
+    lane: Lane,
     first: u64,
 }
 
-impl Default for Lane {
-    fn default() -> Lane {
-        Lane { number: 0, first: 1 }
+impl Calling {
+    pub(super) fn new() -> Calling {
+        Calling { lane: Lane::new(), first: 1 }
     }
 }
 
@@ -112,12 +111,11 @@ enum Brought {
 impl Hand {
     /// One call; None where the store has not answered for so long that no lock can be left.
     pub(super) async fn exchange(&self, outcomes: Vec<Settle>, want: usize, wake_another: bool) -> Option<Answered> {
-        let mut lane = self.lane.lock().await;
-        lane.number += 1;
-        let first = lane.first;
-        lane.first += want as u64;
+        let mut calling = self.calling.lock().await;
+        let first = calling.first;
+        calling.first += want as u64;
         let exchange = Exchange {
-            call: self.calls.lane_call(lane.number),
+            call: calling.lane.next(),
             now: self.calls.now(),
             outcomes,
             want,
