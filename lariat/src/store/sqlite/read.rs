@@ -162,16 +162,16 @@ pub(super) fn held(connection: &Connection, key: &QueueKey, most: u64) -> Result
     )
 }
 
-/// Workers that have made an exchange of late, or hold jobs.
+/// Workers that have made an exchange of late, or hold jobs. The lanes of one worker begin with its uuid.
 pub(super) fn workers(connection: &Connection, key: &QueueKey) -> Result<Vec<WorkerInfo>, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(Vec::new()) };
     let boot = boot_ms();
     all(
         connection,
-        "SELECT name, address, since, seen FROM lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
+        "SELECT name, address, min(since), max(seen) FROM lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
              SELECT 1 FROM job WHERE job.queue = ?1 AND job.state = ?3 AND job.lock_until > ?4
              AND substr(job.token, 1, length(lane.base)) = lane.base))
-         ORDER BY since, base",
+         GROUP BY substr(base, 1, 36) ORDER BY min(since), base",
         params![queue, boot - GONE_AFTER, code(JobState::Active), boot],
         |row| {
             Ok(WorkerInfo {

@@ -95,6 +95,8 @@ struct Inbox {
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
     closed: bool,
+    /// Somebody else in this process is about to commit something.
+    look_soon: bool,
 }
 
 impl Writer {
@@ -113,6 +115,15 @@ impl Writer {
         drop(self.shared.inbox());
         self.shared.bell.notify_one();
         signals
+    }
+
+    /// A commit on another connection is near, or has just been made: whether there is something new is looked at often from
+    /// now on, as after a commit of our own. Whoever does not wait for anything is not woken.
+    pub(super) fn look_soon(&self) {
+        let mut inbox = self.shared.inbox();
+        inbox.look_soon = inbox.running;
+        drop(inbox);
+        self.shared.bell.notify_one();
     }
 
     /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
@@ -165,9 +176,9 @@ impl Shared {
 
     /// What waits, at most `MOST_TOGETHER`; nothing when it is time for a look at the file; None when there will be nothing
     /// any more.
-    fn next(&self, pace: &Pace) -> Option<Vec<Box<dyn Request>>> {
+    fn next(&self, pace: &mut Pace) -> Option<Vec<Box<dyn Request>>> {
         let mut inbox = self.inbox();
-        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+        if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
                 return None;
             }
@@ -176,6 +187,9 @@ impl Shared {
             } else {
                 self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner)
             };
+        }
+        if std::mem::take(&mut inbox.look_soon) {
+            pace.busy();
         }
         let Inbox { first, in_order, .. } = &mut *inbox;
         let first = first.drain(..first.len().min(MOST_TOGETHER));
@@ -208,7 +222,7 @@ impl Running {
         let shared = &*self.0;
         let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
         loop {
-            let Some(requests) = shared.next(&pace) else { return };
+            let Some(requests) = shared.next(&mut pace) else { return };
             if requests.is_empty() {
                 if let Some(connection) = &file {
                     pace.looked(poll(connection, &mut memory, &shared.wakes));
@@ -299,8 +313,7 @@ impl Batch<'_> {
         let mut pause = FIRST_PAUSE;
         fail_late(left);
         while !left.is_empty() {
-            let begun =
-                self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
+            let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
             let Err(error) = begun else { return true };
             if !self.connection.is_autocommit() {
                 drop(self.connection.execute_batch("ROLLBACK"));
