@@ -56,6 +56,7 @@
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
 //! | [`QueueEvents`] | what happens in a queue, whoever does it |
 //! | [`JobRecord`], [`JobState`], [`Overview`] | what is stored |
+//! | [`testing`] | testing handlers, and code that adds jobs |
 //! | [`telemetry`] | what is told to `tracing` |
 //! | [`Error`] | the one error |
 //!
@@ -93,6 +94,8 @@ mod retry;
 mod router;
 mod store;
 pub mod telemetry;
+#[cfg(feature = "sqlite")]
+pub mod testing;
 mod time;
 mod worker;
 

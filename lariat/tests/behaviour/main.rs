@@ -20,4 +20,5 @@ mod recover;
 mod robust;
 mod router;
 mod telemetry;
+mod testing;
 mod work;
