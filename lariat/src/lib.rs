@@ -50,7 +50,7 @@
 //! | [`Queue`], [`NewJob`], [`JobOptions`], [`Backoff`] | adding jobs, looking into a queue, setting how it is worked |
 //! | [`JobEdit`] | changing one job: promote, retry, remove, … |
 //! | [`Finished`] | waiting for a job's end |
-//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`] | running them |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`], [`LockMetrics`] | running them |
 //! | [`Router`] | handlers by the name of the job, with shared state |
 //! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
@@ -76,7 +76,7 @@
 //! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
 //! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
 //! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
-//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`] |
+//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`], [`TakenJob::complete_and_take`] |
 //! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
 //! | `queue.getJob`, `getJobs`, `getJobCounts`, `getJobLogs`, `getWorkers`, `getMetrics` | [`Queue::job`], [`jobs`](Queue::jobs), [`overview`](Queue::overview), [`logs`](Queue::logs), [`workers`](Queue::workers), [`metrics`](Queue::metrics) |
 //! | `queue.pause`, `resume`, `setGlobalConcurrency`, `setGlobalRateLimit` | the same, in snake case |
@@ -96,7 +96,11 @@ pub mod telemetry;
 mod time;
 mod worker;
 
-pub use lariat_lock::LossReason;
+pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
+/// The SQLite that the store uses, for transactions of your own ([`Queue::add_in`], [`Job::complete_in`]). Two copies of
+/// SQLite in one process that use one file would damage it, so take this one.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};
@@ -105,12 +109,16 @@ pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
+#[cfg(feature = "sqlite")]
+pub use job::{Committed, Completing};
+#[cfg(feature = "sqlite")]
+pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};
-pub use store::Store;
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
+pub use store::{Capabilities, Outlives, Store};
 pub use time::Timestamp;
 pub use worker::{
     ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,

@@ -158,7 +158,7 @@ impl ManualBuilder {
                 name: options.name,
                 say,
                 runtime,
-                lane: tokio::sync::Mutex::default(),
+                calling: tokio::sync::Mutex::new(hand::Calling::new()),
                 waiting: tokio::sync::Mutex::default(),
                 allowed: tokio::sync::OnceCell::new(),
                 _stop: stop.drop_guard(),

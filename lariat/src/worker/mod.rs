@@ -1,7 +1,7 @@
 //! The consumer: takes jobs, runs handlers, hands in what became of them.
 //!
 //! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job by a lock
-//! ([`hold`]), [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
+//! ([`hold`]), which `join` lets end in a transaction of its handler's, [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
 //! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] and [`renew`] write it to
 //! the log. What may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
@@ -10,6 +10,8 @@ mod event;
 mod handler;
 mod health;
 mod hold;
+#[cfg(feature = "sqlite")]
+mod join;
 mod lease;
 mod options;
 mod recover;
@@ -25,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lariat_lock::LockManager;
+use lariat_lock::{LockManager, LockMetrics};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,11 +45,11 @@ pub(crate) use self::{
     event::Announcer,
     handler::{Ended, Limits, failed, transition},
     hold::Hold,
-    lease::{Grant, Lease},
+    lease::{EndTerms, Grant, Lease},
     options::Options,
     recover::Searcher,
     renew::ToldLocks,
-    store::{Answered, StoreCalls},
+    store::{Answered, Lane, StoreCalls},
 };
 
 use self::health::{Facts, Pulse};
@@ -66,6 +68,11 @@ const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 ///
 /// Dropping it closes it without grace, in the background: handlers are told to stop, and their jobs put back.
 /// [`close`](Self::close) does the same and lets you wait.
+///
+/// Work that blocks its thread or computes for long belongs in [`tokio::task::spawn_blocking`]. Locks are renewed without
+/// it, from a thread of their own; but a handler that blocks cannot be stopped or dropped before it comes to an `.await`.
+/// With a concurrency of 1 a handler begins on the worker's own task: what it blocks before its first `.await` holds up
+/// all that the worker does, its end by `close` included.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), lariat::Error> {
@@ -287,7 +294,13 @@ impl Worker {
 
     /// The smallest time for which one of its locks is still trusted; None when it holds none.
     pub fn smallest_trust(&self) -> Option<Duration> {
-        self.shared.leases().iter().map(|lease| lease.lock_left()).min()
+        self.shared.leases().iter().filter(|lease| !lease.is_committed()).map(|lease| lease.lock_left()).min()
+    }
+
+    /// The figures of its lock manager since it was started: how many locks were renewed in how many calls, the smallest
+    /// trust left at a renewal, locks lost. They stay when the worker has ended. No I/O; it does not need a runtime.
+    pub fn lock_metrics(&self) -> LockMetrics {
+        self.locks.metrics()
     }
 
     /// How it is, by what came back from the store: for a liveness probe. No I/O; it does not need a runtime, and so may be

@@ -14,10 +14,11 @@ use tokio::time::Instant;
 
 use super::event::{Announcer, WorkerEvent};
 use super::handler::{Limits, SharedHandler};
-use super::slots::{Ask, Done, Phase, RunId, Slots};
-use super::store::{Answered, StoreCalls};
+use super::slots::{Ask, Done, LANES, Phase, RunId, Slots};
+use super::store::{Answered, Lane, StoreCalls};
 use super::{Shared, StopReason, Wish, tell};
 use crate::error::{ErrorKind, chain};
+use crate::id::JobId;
 use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
@@ -51,6 +52,8 @@ struct Finished {
     settle: Option<Settle>,
     /// Kept where the job may have to be run again at once.
     job: Option<Job>,
+    /// The job has been completed in a transaction: there is nothing to hand in.
+    committed: Option<JobId>,
 }
 
 /// How the worker ended.
@@ -70,10 +73,11 @@ pub(super) struct Engine {
     slots: Slots,
     finished: mpsc::UnboundedReceiver<Finished>,
     finish: mpsc::UnboundedSender<Finished>,
-    exchange: Pending<(Ask, Answered)>,
+    lanes: [Lane; LANES],
+    /// One for each lane.
+    exchanges: [Pending<(Ask, Answered)>; LANES],
     wait: Pending<Woken>,
     resumable: HashMap<RunId, Job>,
-    number: u64,
     first_run: RunId,
     /// Handlers are told to stop then.
     grace_ends: Option<Instant>,
@@ -97,10 +101,10 @@ impl Engine {
             parts,
             finished,
             finish,
-            exchange: None,
+            lanes: Lane::of_one_worker(),
+            exchanges: std::array::from_fn(|_| None),
             wait: None,
             resumable: HashMap::new(),
-            number: 0,
             first_run: 1,
             grace_ends: None,
             told_to_stop: false,
@@ -135,16 +139,15 @@ impl Engine {
                 break;
             }
             let alarm = self.alarm();
+            let [first, second] = &mut self.exchanges;
             tokio::select! {
                 biased;
                 Some(finished) = self.finished.recv() => {
                     self.take_in(finished);
                     self.take_in_finished();
                 }
-                (ask, answered) = pending(&mut self.exchange) => {
-                    self.exchange = None;
-                    self.answered(ask, answered);
-                }
+                (ask, answered) = pending(first) => self.answered(ask, answered),
+                (ask, answered) = pending(second) => self.answered(ask, answered),
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
                     self.slots.woken(woken, Instant::now(), Timestamp::now());
@@ -164,10 +167,12 @@ impl Engine {
     /// Sends and waits for what the slots say.
     fn issue(&mut self) {
         let now = Instant::now();
-        if let Some(ask) = self.slots.ask(now) {
-            self.number += 1;
+        while let Some(ask) = self.slots.ask(now) {
+            let (Some(lane), Some(pending)) = (self.lanes.get_mut(ask.lane), self.exchanges.get_mut(ask.lane)) else {
+                return;
+            };
             let exchange = Exchange {
-                call: self.parts.calls.lane_call(self.number),
+                call: lane.next(),
                 now: Timestamp::now(),
                 outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
                 want: ask.want,
@@ -182,7 +187,7 @@ impl Engine {
             };
             self.first_run += ask.want as u64;
             let calls = self.parts.calls.clone();
-            self.exchange = Some(Box::pin(async move { (ask, calls.exchange(exchange).await) }));
+            *pending = Some(Box::pin(async move { (ask, calls.exchange(exchange).await) }));
         }
         if let Some(longest) = self.slots.wait(now) {
             self.wait = Some(Box::pin(self.parts.calls.clone().wait(longest)));
@@ -258,6 +263,9 @@ impl Engine {
         if let Some(job) = finished.job {
             self.resumable.insert(finished.run, job);
         }
+        if let Some(id) = finished.committed {
+            self.completed(id);
+        }
         let nothing_to_hand_in = finished.settle.is_none();
         self.slots.ended(finished.run, finished.settle);
         if nothing_to_hand_in {
@@ -269,7 +277,10 @@ impl Engine {
     fn answered(&mut self, ask: Ask, answered: Answered) {
         let Answered { reply, sent } = answered;
         let (now, wall) = (Instant::now(), Timestamp::now());
-        self.slots.answered(reply.jobs.len(), ask.want, reply.hint, now, wall);
+        if let Some(pending) = self.exchanges.get_mut(ask.lane) {
+            *pending = None;
+        }
+        self.slots.answered(ask.lane, reply.jobs.len(), reply.hint, now, wall);
         self.busy |= !ask.outcomes.is_empty() || !reply.jobs.is_empty();
         for (done, verdict) in ask.outcomes.into_iter().zip(reply.verdicts) {
             self.judged(done, verdict);
@@ -302,12 +313,22 @@ impl Engine {
                     return self.resume(run, job);
                 }
             }
+            // Its handler was given up while it committed the job's completion, which came first.
+            Verdict::Refused(_) if self.parts.shared.lease(run).is_some_and(|lease| lease.is_committed()) => {
+                self.completed(settle.id);
+            }
             // Its lock was known to be over when it was put back; the store has confirmed it.
             Verdict::Refused(refusal) if refusal.is_lost_lock() && matches!(settle.to, Transition::PutBack) => {}
             Verdict::Refused(refusal) => self.refused(&settle, refusal.to_string()),
             Verdict::Broken(why) => self.refused(&settle, why),
         }
         self.parts.shared.end(run);
+    }
+
+    /// A job was completed in a transaction of its handler's.
+    fn completed(&self, id: JobId) {
+        tell::completed(&self.parts.queue);
+        self.say.say(|| WorkerEvent::Completed { id });
     }
 
     fn refused(&self, settle: &Settle, why: String) {

@@ -27,13 +27,40 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) struct StoreCalls {
     queue: Arc<str>,
     backend: Arc<dyn QueueBackend>,
-    base: Arc<str>,
     deadline: Duration,
     say: Announcer,
     lost: Arc<AtomicBool>,
     /// What the last call failed with, until one succeeds.
     failure: Arc<Mutex<Option<Error>>>,
     pulse: Arc<Pulse>,
+}
+
+/// A lane and its last call: one call at a time.
+pub(crate) struct Lane {
+    base: Arc<str>,
+    number: u64,
+}
+
+impl Lane {
+    pub(crate) fn new() -> Lane {
+        let [lane] = Lane::of_one_worker();
+        lane
+    }
+
+    /// Lanes whose bases begin alike, with the uuid of their worker, so that stores can tell who is who.
+    pub(super) fn of_one_worker<const N: usize>() -> [Lane; N] {
+        let worker = uuid::Uuid::new_v4().to_string();
+        std::array::from_fn(|n| {
+            let base = if n == 0 { worker.as_str().into() } else { format!("{worker}-{}", n + 1).into() };
+            Lane { base, number: 0 }
+        })
+    }
+
+    /// The call that follows.
+    pub(crate) fn next(&mut self) -> LaneCall {
+        self.number += 1;
+        LaneCall { base: Arc::clone(&self.base), number: self.number }
+    }
 }
 
 /// An answered exchange.
@@ -53,17 +80,12 @@ impl StoreCalls {
         StoreCalls {
             queue,
             backend,
-            base: uuid::Uuid::new_v4().to_string().into(),
             deadline: (lock_duration / 4).clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE),
             say,
             lost: Arc::new(AtomicBool::new(false)),
             failure: Arc::default(),
             pulse: Arc::default(),
         }
-    }
-
-    pub(crate) fn lane_call(&self, number: u64) -> LaneCall {
-        LaneCall { base: Arc::clone(&self.base), number }
     }
 
     pub(super) fn pulse(&self) -> Arc<Pulse> {
