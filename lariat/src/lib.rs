@@ -100,6 +100,10 @@ mod time;
 mod worker;
 
 pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
+/// The SQLite that the store uses, for transactions of your own ([`Queue::add_in`], [`Job::complete_in`]). Two copies of
+/// SQLite in one process that use one file would damage it, so take this one.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};
@@ -108,12 +112,16 @@ pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
+#[cfg(feature = "sqlite")]
+pub use job::{Committed, Completing};
+#[cfg(feature = "sqlite")]
+pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};
-pub use store::Store;
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
+pub use store::{Capabilities, Outlives, Store};
 pub use time::Timestamp;
 pub use worker::{
     ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,

@@ -14,7 +14,7 @@ Examples:
   lariat demo --store redis://localhost:6379 --json
 
 Each file below DIR becomes a job that computes its SHA-256; some of the jobs are long, and held by
-locks of one second that are renewed all the while. The workers are processes of their own. One of
+locks of 1.5 s that are renewed all the while. The workers are processes of their own. One of
 them is killed by KILL while it holds jobs, and the others run those again. In the end everything is
 checked: that no job was lost, that none completed twice, that the killed worker's jobs were found,
 that each digest is the one that a direct pass over the files gives.

@@ -41,12 +41,12 @@ impl NewJob {
         NewJob { name: name.into(), data: to_raw_value(data), options: JobOptions::default(), id: None }
     }
 
-    fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
+    pub(super) fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
         set(&mut self.options);
         self
     }
 
-    fn set_id(mut self, id: Arc<str>) -> NewJob {
+    pub(super) fn set_id(mut self, id: Arc<str>) -> NewJob {
         self.id = Some(id);
         self
     }
@@ -163,6 +163,8 @@ macro_rules! setters {
         }
     )*};
 }
+
+pub(super) use setters;
 
 setters!(NewJob, Adding<'_>);
 

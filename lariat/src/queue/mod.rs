@@ -1,10 +1,13 @@
 //! A queue's handles: for those who add jobs, look after them, or take and settle them by hand.
 //!
-//! [`add`] checks what is added and [`lane`] carries it, several adds a call; [`edit`] changes one job, [`admin`] how the
+//! [`add`] checks what is added and [`lane`] carries it, several adds a call; `add_in` does without, in a transaction of
+//! the caller's; [`edit`] changes one job, [`admin`] how the
 //! queue is worked, [`read`] looks into it; [`finished`] waits for a job's end, of which [`watch`] hears; [`manual`] takes
 //! jobs by hand, and goes by the worker's calls and lease. What may not be in this folder: anything that runs a handler.
 
 mod add;
+#[cfg(feature = "sqlite")]
+mod add_in;
 mod admin;
 mod edit;
 mod finished;
@@ -21,6 +24,8 @@ use serde::Serialize;
 use tracing::Instrument as _;
 
 pub use self::add::{Adding, NewJob};
+#[cfg(feature = "sqlite")]
+pub use self::add_in::AddingIn;
 pub use self::edit::{JobEdit, Reprocess};
 pub use self::finished::Finished;
 use self::lane::AddLane;

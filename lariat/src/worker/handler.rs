@@ -158,7 +158,7 @@ pub(crate) fn transition(
     chance: f64,
 ) -> Option<Transition> {
     match ended {
-        Ended::Returned(Ok(outcome)) => Some(success(outcome, record, limits, now)),
+        Ended::Returned(Ok(outcome)) => Some(success(outcome, record, limits, now, chance)),
         Ended::Returned(Err(error)) => Some(failure(&error, record, limits, now, chance)),
         Ended::Stopped(CancelReason::TimedOut) => {
             let timeout = record.options.timeout.or(limits.timeout).unwrap_or_default();
@@ -174,7 +174,8 @@ pub(crate) fn transition(
     }
 }
 
-fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp) -> Transition {
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "without it there are no transactions"))]
+fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
     match outcome {
         Outcome::Done(value) => {
             Transition::Complete { value, keep: record.options.remove_on_complete.unwrap_or(limits.remove_on_complete) }
@@ -185,6 +186,12 @@ fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp
         },
         Outcome::WaitForChildren => Transition::WaitForChildren,
         Outcome::PutBack => Transition::PutBack,
+        #[cfg(feature = "sqlite")]
+        Outcome::Committed(_) => {
+            // The run would have known of its own.
+            let error = JobError::retry("the handler returned the receipt of another job's completion");
+            failure(&error, record, limits, now, chance)
+        }
     }
 }
 

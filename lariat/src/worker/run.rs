@@ -18,6 +18,7 @@ use super::slots::{Ask, Done, LANES, Phase, RunId, Slots};
 use super::store::{Answered, Lane, StoreCalls};
 use super::{Shared, StopReason, Wish, tell};
 use crate::error::{ErrorKind, chain};
+use crate::id::JobId;
 use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
@@ -50,6 +51,8 @@ struct Finished {
     settle: Option<Settle>,
     /// Kept where the job may have to be run again at once.
     job: Option<Job>,
+    /// The job has been completed in a transaction: there is nothing to hand in.
+    committed: Option<JobId>,
 }
 
 /// How the worker ended.
@@ -259,6 +262,9 @@ impl Engine {
         if let Some(job) = finished.job {
             self.resumable.insert(finished.run, job);
         }
+        if let Some(id) = finished.committed {
+            self.completed(id);
+        }
         let nothing_to_hand_in = finished.settle.is_none();
         self.slots.ended(finished.run, finished.settle);
         if nothing_to_hand_in {
@@ -306,12 +312,22 @@ impl Engine {
                     return self.resume(run, job);
                 }
             }
+            // Its handler was given up while it committed the job's completion, which came first.
+            Verdict::Refused(_) if self.parts.shared.lease(run).is_some_and(|lease| lease.is_committed()) => {
+                self.completed(settle.id);
+            }
             // Its lock was known to be over when it was put back; the store has confirmed it.
             Verdict::Refused(refusal) if refusal.is_lost_lock() && matches!(settle.to, Transition::PutBack) => {}
             Verdict::Refused(refusal) => self.refused(&settle, refusal.to_string()),
             Verdict::Broken(why) => self.refused(&settle, why),
         }
         self.parts.shared.end(run);
+    }
+
+    /// A job was completed in a transaction of its handler's.
+    fn completed(&self, id: JobId) {
+        tell::completed(&self.parts.queue);
+        self.say.say(|| WorkerEvent::Completed { id });
     }
 
     fn refused(&self, settle: &Settle, why: String) {

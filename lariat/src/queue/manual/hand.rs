@@ -19,7 +19,7 @@ use crate::job::{Held, Job};
 use crate::store::exchange::{
     Exchange, Failure, Hint, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Woken,
 };
-use crate::worker::{Answered, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
+use crate::worker::{Answered, EndTerms, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
 
 /// How long those who ask wait for a store that does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -190,6 +190,8 @@ impl Hand {
             keep_logs: record.options.keep_logs,
             token,
             hold,
+            ends: EndTerms { keep: self.limits.remove_on_complete, metrics: None },
+            locks: self.locks.clone(),
         };
         let lease = Arc::new(Lease::new(grant, &self.calls));
         let job = Job::new(self.queue.as_str().into(), record, Arc::clone(&lease) as Arc<dyn Held>);

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lariat_lock::LossReason;
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
 use super::hand::{Hand, PATIENCE, Received};
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "sqlite")]
+use crate::job::Completing;
 use crate::job::{CancelReason, Job, JobError, Outcome, check_due};
 use crate::store::exchange::{Settle, Transition, Verdict};
 use crate::telemetry::{self, operation};
@@ -91,6 +95,17 @@ impl TakenJob {
         self.done(value, Then::Take).instrument(span).await
     }
 
+    /// It is done, with this result, in a transaction: [`Job::complete_in`], which has the details. With its commit there is
+    /// nothing left to settle; where it is rolled back, the job is still to be settled.
+    #[cfg(feature = "sqlite")]
+    pub fn complete_in<'c, T: Serialize + ?Sized>(
+        &self,
+        tx: Transaction<'c>,
+        value: &T,
+    ) -> Result<Completing<'c>, Error> {
+        self.job.complete_in(tx, value).map_err(|e| self.about(e))
+    }
+
     /// It has failed for good, whatever attempts are left (BullMQ's `moveToFailed` with an `UnrecoverableError`).
     pub async fn fail(self, reason: impl Into<String>) -> Result<(), Error> {
         let span = span!(self, FAIL);
@@ -144,7 +159,7 @@ impl TakenJob {
 
     /// As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
     pub(super) fn retaken(&self) -> Result<TakenJob, Error> {
-        if self.hand.locks.as_ref().is_none_or(|locks| self.lease.retake(locks)) {
+        if self.lease.reopen() {
             return Ok(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand)));
         }
         Err(self.lost(LossReason::Expired))
@@ -172,6 +187,10 @@ impl TakenJob {
 
     /// Sends the outcome in a task of its own, and waits for the store's word.
     pub(super) async fn hand_in(&mut self, to: Transition, then: Then) -> Result<Sent, Error> {
+        if self.lease.is_committed() {
+            let words = "the job was completed in a transaction, which is committed: nothing else was written";
+            return Err(self.about(Error::new(ErrorKind::Closed, words)));
+        }
         if let Err(loss) = self.lease.settle() {
             // After expiry it may still be ours, and is put back; the store judges.
             self.settled = loss != LossReason::Expired;
@@ -247,7 +266,7 @@ async fn send(hand: Arc<Hand>, lease: Arc<Lease>, to: Transition, then: Then) ->
 
 impl Drop for TakenJob {
     fn drop(&mut self) {
-        if self.settled {
+        if self.settled || self.lease.is_committed() {
             return;
         }
         // Should its trust be over: the store judges.

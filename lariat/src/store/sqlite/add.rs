@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, params};
 
 use super::clock::ms;
 use super::events::Kind;
@@ -12,7 +12,7 @@ use super::lane::{self, Caller, Known};
 use super::number::{as_number, job_row};
 use super::queue::{QueueKey, code};
 use super::tx::Tx;
-use super::work::{Side, Spot, Work};
+use super::work::{Side, Work};
 use super::writer::{Turn, Writer};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::JobId;
@@ -74,21 +74,45 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
         }
         Known::New { .. } => {}
     }
-    let ids = jobs.iter().map(|job| work.add(job)).collect::<Result<Vec<_>, _>>()?;
+    let mut inserts = Inserts::of(&work)?;
+    let ids = jobs.iter().map(|job| work.add(job, &mut inserts)).collect::<Result<Vec<_>, _>>()?;
     lane::keep(&work, call, Caller::Producer, &ids, LANE_LIFE)?;
     Ok(ids)
 }
 
+/// The statements of each job: looked up once a call, not once a job.
+struct Inserts<'c> {
+    payload: CachedStatement<'c>,
+    job: CachedStatement<'c>,
+}
+
+impl<'c> Inserts<'c> {
+    fn of(work: &Work<'_, 'c>) -> Result<Inserts<'c>, Fault> {
+        let payload =
+            "INSERT INTO payload (row, custom, name, data, options, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let job =
+            "INSERT INTO job (row, queue, state, rank, place, priority, delay) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        Ok(Inserts { payload: work.tx.prepare(payload)?, job: work.tx.prepare(job)? })
+    }
+}
+
+/// Adds jobs in a transaction that somebody else sees to: whether they are added is not for a repeat to find out.
+pub(super) fn add_all(tx: &mut Tx<'_>, key: &QueueKey, jobs: &[AddJob]) -> Result<Vec<String>, Fault> {
+    let mut work = Work::on(tx, key, 0)?;
+    let mut inserts = Inserts::of(&work)?;
+    jobs.iter().map(|job| work.add(&NewJob::new(job), &mut inserts)).collect()
+}
+
 impl Work<'_, '_> {
     /// Adds one job, or finds that one of its id exists.
-    fn add(&mut self, job: &NewJob) -> Result<String, Fault> {
+    fn add(&mut self, job: &NewJob, inserts: &mut Inserts<'_>) -> Result<String, Fault> {
         let queue = self.edit()?;
         // As with BullMQ every add counts, whatever becomes of it.
         queue.last_number += 1;
         let number = queue.last_number;
         let Some(custom) = &job.custom else {
             let id = number.to_string();
-            self.store(job_row(self.queue, number), None, &id, job)?;
+            self.store(job_row(self.queue, number), None, &id, job, inserts)?;
             return Ok(id);
         };
         let id = custom.as_str();
@@ -97,20 +121,29 @@ impl Work<'_, '_> {
         } else if let Some(given) = as_number(id).filter(|given| *given > number) {
             // Whoever chooses a number has chosen the queue's next one.
             self.edit()?.last_number = given;
-            self.store(job_row(self.queue, given), None, id, job)?;
+            self.store(job_row(self.queue, given), None, id, job, inserts)?;
         } else {
             let row = job_row(self.queue, number);
-            self.store(row, Some(id), id, job)?;
+            self.store(row, Some(id), id, job, inserts)?;
             self.tx.run("INSERT INTO custom_id (queue, id, job) VALUES (?1, ?2, ?3)", params![self.queue, id, row])?;
         }
         Ok(id.to_owned())
     }
 
-    fn store(&mut self, row: i64, custom: Option<&str>, id: &str, job: &NewJob) -> Result<(), Fault> {
+    fn store(
+        &mut self,
+        row: i64,
+        custom: Option<&str>,
+        id: &str,
+        job: &NewJob,
+        inserts: &mut Inserts<'_>,
+    ) -> Result<(), Fault> {
         let due = job.timestamp.saturating_add(job.delay);
         let spot =
             if job.delay > 0 { self.spot(JobState::Delayed, due)? } else { self.ready_spot(job.priority, job.side)? };
-        self.insert(row, custom, job, spot)?;
+        inserts.payload.execute(params![row, custom, job.name, job.data, job.options, job.timestamp])?;
+        let (state, rank, place) = (code(spot.state), spot.rank, spot.place);
+        inserts.job.execute(params![row, self.queue, state, rank, place, job.priority, job.delay])?;
         self.edit()?.enters(spot.state);
         self.emit(Kind::Added, id, Some(&job.name), None)?;
         if job.delay > 0 {
@@ -118,17 +151,5 @@ impl Work<'_, '_> {
         } else {
             self.emit(Kind::Waiting, id, None, None)
         }
-    }
-
-    fn insert(&mut self, row: i64, custom: Option<&str>, job: &NewJob, spot: Spot) -> Result<(), Fault> {
-        self.tx.run(
-            "INSERT INTO payload (row, custom, name, data, options, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![row, custom, job.name, job.data, job.options, job.timestamp],
-        )?;
-        self.tx.run(
-            "INSERT INTO job (row, queue, state, rank, place, priority, delay) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![row, self.queue, code(spot.state), spot.rank, spot.place, job.priority, job.delay],
-        )?;
-        Ok(())
     }
 }

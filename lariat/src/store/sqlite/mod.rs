@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod fault;
 mod finish;
+mod join;
 mod lane;
 mod locks;
 mod number;
@@ -46,9 +47,11 @@ use self::readers::Readers;
 use self::writer::{Turn, Writer};
 use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
-use super::url::SqliteAddress;
+use super::url::{Durability, SqliteAddress, SqlitePlace};
 use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
-use super::{Answer, Backend, EventStore, JobStore, QueueBackend, QueueStore, WorkStore};
+use super::{
+    Answer, Backend, Capabilities, EventStore, JobStore, JoinStore, Outlives, QueueBackend, QueueStore, WorkStore,
+};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
@@ -58,6 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One file, or one database in memory. It is opened by the first call.
 pub(super) struct SqliteStore {
+    address: Arc<SqliteAddress>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
@@ -66,16 +70,28 @@ impl SqliteStore {
     pub(super) fn new(address: &SqliteAddress) -> SqliteStore {
         let writer = Arc::new(Writer::new(address.clone()));
         let readers = Arc::new(Readers::new(address, Arc::clone(&writer)));
-        SqliteStore { writer, readers }
+        SqliteStore { address: Arc::new(address.clone()), writer, readers }
     }
 
     fn on(&self, prefix: &Prefix, queue: &QueueName) -> Arc<SqliteQueue> {
         let key = Arc::new(QueueKey::new(prefix, queue));
-        Arc::new(SqliteQueue { key, writer: Arc::clone(&self.writer), readers: Arc::clone(&self.readers) })
+        let (address, writer, readers) =
+            (Arc::clone(&self.address), Arc::clone(&self.writer), Arc::clone(&self.readers));
+        Arc::new(SqliteQueue { key, address, writer, readers })
     }
 }
 
 impl Backend for SqliteStore {
+    fn capabilities(&self) -> Capabilities {
+        let outlives = match (&self.address.place, self.address.durability) {
+            (SqlitePlace::Memory, _) => Outlives::Nothing,
+            (SqlitePlace::File(_), Durability::Normal) => Outlives::Processes,
+            (SqlitePlace::File(_), Durability::Full) => Outlives::PowerCuts,
+        };
+        let shared = outlives != Outlives::Nothing;
+        Capabilities { transactions: shared, processes: shared, machines: false, bullmq: false, outlives }
+    }
+
     fn queue(&self, prefix: &Prefix, queue: &QueueName, _: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
         Ok(self.on(prefix, queue))
     }
@@ -105,6 +121,7 @@ impl Backend for SqliteStore {
 /// One queue in a file.
 struct SqliteQueue {
     key: Arc<QueueKey>,
+    address: Arc<SqliteAddress>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
@@ -164,6 +181,10 @@ impl JobStore for SqliteQueue {
         let id = id.clone();
         self.look(move |file, key| read::logs(file, key, &id, from, count))
     }
+
+    fn join(&self) -> Result<&dyn JoinStore, Error> {
+        Ok(self)
+    }
 }
 
 impl QueueStore for SqliteQueue {
@@ -173,6 +194,10 @@ impl QueueStore for SqliteQueue {
 
     fn configure(&self, setting: Setting) -> Answer<'_, ()> {
         Box::pin(configure::configure(&self.writer, &self.key, setting, PATIENCE))
+    }
+
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.writer, &self.key, PATIENCE))
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
@@ -205,7 +230,7 @@ impl EventStore for SqliteQueue {
         };
         Box::pin(async move {
             let ends = tokio::time::Instant::now() + wait;
-            let mut signals = self.writer.wakes().watch(&self.key);
+            let mut signals = self.writer.watch(&self.key);
             loop {
                 signals.mark_unchanged();
                 let behind = after.clone();

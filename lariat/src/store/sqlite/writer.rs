@@ -9,13 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::clock;
 use super::fault::{Fault, explain, explain_commit, is_busy};
 use super::open;
+use super::queue::QueueKey;
 use super::tx::{Memory, Tx, data_version};
-use super::wake::{Pace, Wakes};
+use super::wake::{Pace, Signal, Wakes};
 use crate::error::{Error, ErrorKind};
 use crate::store::url::SqliteAddress;
 use crate::time::Timestamp;
@@ -81,11 +82,11 @@ pub(super) enum Turn {
     InOrder,
 }
 
-pub(super) struct Shared {
+struct Shared {
     address: SqliteAddress,
     inbox: Mutex<Inbox>,
     bell: Condvar,
-    pub wakes: Wakes,
+    wakes: Wakes,
 }
 
 #[derive(Default)]
@@ -94,6 +95,8 @@ struct Inbox {
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
     closed: bool,
+    /// Somebody else in this process is about to commit something.
+    look_soon: bool,
 }
 
 impl Writer {
@@ -103,8 +106,24 @@ impl Writer {
         Writer { shared: Arc::new(shared) }
     }
 
-    pub(super) fn wakes(&self) -> &Wakes {
-        &self.shared.wakes
+    /// Tells of every change of a queue from here on, also of those that other processes make. What it holds at first
+    /// may be old.
+    pub(super) fn watch(&self, key: &QueueKey) -> watch::Receiver<Signal> {
+        let signals = self.shared.wakes.watch(key);
+        // A thread that rests, since nobody watched so far, is to look at the file from now on. With the lock, so that it
+        // is not just about to rest.
+        drop(self.shared.inbox());
+        self.shared.bell.notify_one();
+        signals
+    }
+
+    /// A commit on another connection is near, or has just been made: whether there is something new is looked at often from
+    /// now on, as after a commit of our own. Whoever does not wait for anything is not woken.
+    pub(super) fn look_soon(&self) {
+        let mut inbox = self.shared.inbox();
+        inbox.look_soon = inbox.running;
+        drop(inbox);
+        self.shared.bell.notify_one();
     }
 
     /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
@@ -155,17 +174,22 @@ impl Shared {
         Ok(())
     }
 
-    /// What waits, at most `MOST_TOGETHER`; nothing after `patience`; None when there will be nothing any more.
-    fn next(&self, patience: Option<Duration>) -> Option<Vec<Box<dyn Request>>> {
+    /// What waits, at most `MOST_TOGETHER`; nothing when it is time for a look at the file; None when there will be nothing
+    /// any more.
+    fn next(&self, pace: &mut Pace) -> Option<Vec<Box<dyn Request>>> {
         let mut inbox = self.inbox();
-        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+        if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
                 return None;
             }
-            inbox = match patience {
-                Some(patience) => self.bell.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+            inbox = if self.wakes.is_watched() {
+                self.bell.wait_timeout(inbox, pace.next()).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner)
             };
+        }
+        if std::mem::take(&mut inbox.look_soon) {
+            pace.busy();
         }
         let Inbox { first, in_order, .. } = &mut *inbox;
         let first = first.drain(..first.len().min(MOST_TOGETHER));
@@ -198,8 +222,7 @@ impl Running {
         let shared = &*self.0;
         let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
         loop {
-            let patience = if shared.wakes.is_watched() { Some(pace.next()) } else { None };
-            let Some(requests) = shared.next(patience) else { return };
+            let Some(requests) = shared.next(&mut pace) else { return };
             if requests.is_empty() {
                 if let Some(connection) = &file {
                     pace.looked(poll(connection, &mut memory, &shared.wakes));
@@ -290,8 +313,7 @@ impl Batch<'_> {
         let mut pause = FIRST_PAUSE;
         fail_late(left);
         while !left.is_empty() {
-            let begun =
-                self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
+            let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
             let Err(error) = begun else { return true };
             if !self.connection.is_autocommit() {
                 drop(self.connection.execute_batch("ROLLBACK"));
