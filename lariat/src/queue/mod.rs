@@ -46,9 +46,9 @@ use crate::time::Clock;
 /// use std::time::Duration;
 /// use lariat::{Queue, Store};
 ///
-/// let store = Store::connect("redis://127.0.0.1").await?;
+/// let store = Store::connect("sqlite:lariat.db").await?;
 /// let mail = Queue::new(&store, "mail")?;
-/// mail.add("welcome", &"ada@example.org").delay(Duration::from_secs(5)).attempts(3).await?;
+/// mail.add("welcome", "ada@example.org").delay(Duration::from_secs(5)).attempts(3).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -159,6 +159,11 @@ pub(crate) trait Backend: Send + Sync {
     fn ping(&self) -> Answer<'_, ()>;
 }
 
+/// The guide's code, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/redis.md")]
+struct Guide;
+
 /// Where jobs live: one SQLite file, or a Redis or Valkey server. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Store {

@@ -40,6 +40,15 @@ impl Readers {
         Readers { writer, pool }
     }
 
+    /// Has the writer open the file. From then on a read waits for nobody, not even for somebody who writes all the while.
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
+        if let Some(pool) = &self.pool {
+            pool.opened.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// Has `look` look at one moment of the file.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -49,8 +58,7 @@ impl Readers {
             return self.writer.call(Turn::InOrder, PATIENCE, move |tx| look(tx.written()?)).await;
         };
         if !pool.opened.load(Ordering::Acquire) {
-            self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
-            pool.opened.store(true, Ordering::Release);
+            self.open().await?;
         }
         let pool = Arc::clone(pool);
         let read = tokio::task::spawn_blocking(move || pool.read(look)).await;
