@@ -14,6 +14,7 @@ mod cost;
 mod events;
 mod exchange;
 mod fault;
+mod file;
 mod finish;
 mod lane;
 mod locks;
@@ -46,7 +47,7 @@ use self::readers::Readers;
 use self::writer::{Turn, Writer};
 use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
-use super::url::SqliteAddress;
+use super::url::{SqliteAddress, SqlitePlace};
 use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
 use super::{Answer, Backend, EventStore, JobStore, QueueBackend, QueueStore, WorkStore};
 use crate::error::{Error, ErrorKind, Refusal};
@@ -64,8 +65,13 @@ pub(super) struct SqliteStore {
 
 impl SqliteStore {
     pub(super) fn new(address: &SqliteAddress) -> SqliteStore {
+        let mut address = address.clone();
+        if let SqlitePlace::File(path) = &mut address.place {
+            // The program may change its folder before the first call. Where there is none, that call says so.
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
         let writer = Arc::new(Writer::new(address.clone()));
-        let readers = Arc::new(Readers::new(address, Arc::clone(&writer)));
+        let readers = Arc::new(Readers::new(&address, Arc::clone(&writer)));
         SqliteStore { writer, readers }
     }
 
