@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod fault;
 mod finish;
+mod insert;
 mod join;
 mod lane;
 mod locks;

@@ -1,7 +1,7 @@
 //! What a request works with: the connection within a transaction, and the rows of the queues that it touches.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
@@ -13,7 +13,7 @@ use super::queue::{self, QueueKey, QueueState};
 #[derive(Default)]
 pub(super) struct Memory {
     rows: HashMap<QueueKey, i64>,
-    queues: HashMap<i64, Slot>,
+    queues: BTreeMap<i64, Slot>,
     /// Queues that the present request has changed.
     touched: Vec<i64>,
     version: Option<i64>,
@@ -112,7 +112,7 @@ impl Memory {
 }
 
 fn load<'a>(
-    queues: &'a mut HashMap<i64, Slot>,
+    queues: &'a mut BTreeMap<i64, Slot>,
     connection: &Connection,
     queue: i64,
 ) -> rusqlite::Result<Option<&'a mut Slot>> {

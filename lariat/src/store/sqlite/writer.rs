@@ -5,6 +5,7 @@
 //! file costs no more than that.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,10 @@ const MOST_TOGETHER: usize = 256;
 /// First pause when somebody else writes; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the thread looks out for the next request before it goes to sleep, where the one before came within that time:
+/// to fall asleep and to be woken takes longer than many a request. One that comes seldom costs no look-out.
+const LOOK_OUT: Duration = Duration::from_micros(60);
 
 /// Something to be done in a transaction, and whom to tell.
 trait Request: Send {
@@ -86,6 +91,8 @@ struct Shared {
     address: SqliteAddress,
     inbox: Mutex<Inbox>,
     bell: Condvar,
+    /// The inbox is not empty; read without its lock.
+    called: AtomicBool,
     wakes: Wakes,
 }
 
@@ -102,8 +109,8 @@ struct Inbox {
 impl Writer {
     /// No I/O: the thread is started, and the file opened, by the first call.
     pub(super) fn new(address: SqliteAddress) -> Writer {
-        let shared = Shared { address, inbox: Mutex::default(), bell: Condvar::new(), wakes: Wakes::default() };
-        Writer { shared: Arc::new(shared) }
+        let (inbox, bell, called) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Writer { shared: Arc::new(Shared { address, inbox, bell, called, wakes: Wakes::default() }) }
     }
 
     /// Tells of every change of a queue from here on, also of those that other processes make. What it holds at first
@@ -169,6 +176,7 @@ impl Shared {
             Turn::First => inbox.first.push_back(request),
             Turn::InOrder => inbox.in_order.push_back(request),
         }
+        self.called.store(true, Ordering::Release);
         drop(inbox);
         self.bell.notify_one();
         Ok(())
@@ -192,8 +200,18 @@ impl Shared {
             pace.busy();
         }
         let Inbox { first, in_order, .. } = &mut *inbox;
-        let first = first.drain(..first.len().min(MOST_TOGETHER));
-        Some(first.chain(in_order.drain(..in_order.len().min(MOST_TOGETHER))).collect())
+        let some = first.drain(..first.len().min(MOST_TOGETHER));
+        let requests = some.chain(in_order.drain(..in_order.len().min(MOST_TOGETHER))).collect();
+        self.called.store(!first.is_empty() || !in_order.is_empty(), Ordering::Relaxed);
+        Some(requests)
+    }
+
+    /// Waits a moment for a request without going to sleep.
+    fn look_out(&self) {
+        let until = Instant::now() + LOOK_OUT;
+        while !self.called.load(Ordering::Acquire) && Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     /// A pause that ends sooner when a request comes.
@@ -221,8 +239,14 @@ impl Running {
     fn run(self) {
         let shared = &*self.0;
         let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
+        let mut brisk = false;
         loop {
+            let idle = Instant::now();
+            if brisk {
+                shared.look_out();
+            }
             let Some(requests) = shared.next(&mut pace) else { return };
+            brisk = !requests.is_empty() && idle.elapsed() < LOOK_OUT;
             if requests.is_empty() {
                 if let Some(connection) = &file {
                     pace.looked(poll(connection, &mut memory, &shared.wakes));
