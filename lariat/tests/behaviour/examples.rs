@@ -29,6 +29,7 @@ examples! {
     retry_and_backoff = "../../examples/retry_and_backoff.rs";
     router_with_state = "../../examples/router_with_state.rs";
     by_hand = "../../examples/by_hand.rs";
+    one_program = "../../examples/one_program.rs";
 }
 
 async fn hello(f: Fixture) {
@@ -62,6 +63,29 @@ async fn router_with_state(f: Fixture) {
 async fn by_hand(f: Fixture) {
     let lines = by_hand::run(&f.store).await.unwrap();
     assert_eq!(lines, ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
+}
+
+/// Nothing but the URL differs.
+#[tokio::test]
+async fn one_program_on_both_stores() {
+    let (server, file) = (interop::redis::RedisServer::start(), crate::file::TestFile::new());
+    let on_redis = one_program::run(&server.url()).await.unwrap();
+    let in_a_file = one_program::run(&file.url()).await.unwrap();
+    assert_eq!(on_redis, in_a_file);
+    assert_eq!(
+        on_redis,
+        [
+            "5 wait, 1 of them behind the others",
+            "1: 3, after 1 of 1 attempts, [\"attempt 1: \\\"3\\\"\"]",
+            "2: \"four\": invalid digit found in string, after 1 of 1 attempts, [\"attempt 1: \\\"four\\\"\"]",
+            "3: 0, after 2 of 2 attempts, [\"attempt 1: \\\"flaky\\\"\", \"attempt 2: \\\"flaky\\\"\"]",
+            "4: 5, after 1 of 1 attempts, [\"attempt 1: \\\"5\\\"\"]",
+            "5: 6, after 1 of 1 attempts, [\"attempt 1: \\\"6\\\"\"]",
+            "seven: 7, after 1 of 1 attempts, [\"attempt 1: \\\"7\\\"\"]",
+            "5 completed, 1 failed, 0 left",
+            "failed: 2 with \"four\"",
+        ]
+    );
 }
 
 #[test]
