@@ -1,13 +1,16 @@
 //! The `lariat` command: adds jobs, runs any program as a handler, looks into queues.
 //!
-//! `main` maps a result to an exit status and does nothing else. `args` says what may be typed, `output` how things are
-//! printed, `cmd` holds a file for each verb, `work` what it takes to run other people's programs.
+//! `main` maps a result to an exit status and does nothing else. `args` says what may be typed, `store` opens what was
+//! named, `itself` runs this binary again, `output` how things are printed, `cmd` holds a file for each verb, `work` what it takes to run other people's
+//! programs.
 
 mod args;
 mod cmd;
 mod failure;
+mod itself;
 mod opts;
 mod output;
+mod store;
 mod table;
 mod work;
 
@@ -18,9 +21,11 @@ use clap::Parser;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    // Before anything else: the helper process must not read the environment's options.
-    if std::env::args_os().nth(1).is_some_and(|arg| arg == work::reaper::HELPER) {
-        return work::reaper::help();
+    // Before anything else: processes that we start ourselves must not read the environment's options.
+    match std::env::args_os().nth(1) {
+        Some(purpose) if purpose == work::reaper::HELPER => return work::reaper::help(),
+        Some(purpose) if purpose == cmd::demo::WORKER => return cmd::demo::work(),
+        _ => {}
     }
     let cli = args::Cli::parse();
     match run(cli) {

@@ -14,29 +14,22 @@ async fn welcome(job: Job) -> Result<String, JobError> {
 }
 
 /// Adds two jobs, works them, and says how they ended.
-pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
-    let mail = Queue::new(store, "example-hello")?;
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "sqlite::memory:".into());
+    let store = Store::connect(&url).await?;
+    let mail = Queue::new(&store, "example-hello")?;
     let good = mail.add("welcome", "ada@example.org").attempts(3).await?;
     let bad = mail.add("welcome", "nobody").attempts(3).await?;
 
-    let worker = Worker::builder(store, "example-hello").concurrency(10).start(welcome)?;
-    let mut lines = Vec::new();
+    let worker = Worker::builder(&store, "example-hello").concurrency(10).start(welcome)?;
     for id in [&good, &bad] {
-        lines.push(match mail.wait_for(id, Duration::from_secs(30)).await? {
-            Finished::Completed(value) => format!("completed: {value}"),
-            Finished::Failed(reason) => format!("failed: {reason}"),
-            other => format!("{other:?}"),
-        });
+        match mail.wait_for(id, Duration::from_secs(30)).await? {
+            Finished::Completed(value) => println!("completed: {value}"),
+            Finished::Failed(reason) => println!("failed: {reason}"),
+            other => println!("{other:?}"),
+        }
     }
     worker.close(Duration::from_secs(25)).await;
-    Ok(lines)
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "redis://127.0.0.1".into());
-    for line in run(&Store::connect(&url).await?).await? {
-        println!("{line}");
-    }
     Ok(())
 }

@@ -34,19 +34,27 @@ pub async fn run(url: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let dropped = queue.add("parse", "9").delay(Duration::from_secs(3600)).await?;
     queue.edit(&dropped).remove().await?;
     let counts = queue.overview().await?.counts;
-    lines.push(format!("{} wait, {} of them behind the others", counts.waiting + counts.prioritized, counts.prioritized));
+    lines.push(format!(
+        "{} wait, {} of them behind the others",
+        counts.waiting + counts.prioritized,
+        counts.prioritized
+    ));
     queue.resume().await?;
 
     let worker = Worker::builder(&store, QUEUE).start(parse)?;
     for id in &ids {
         let end = match queue.wait_for(id, Duration::from_secs(30)).await? {
-            Finished::Completed(value) => format!("{}", value.get()),
+            Finished::Completed(value) => value.get().to_owned(),
             Finished::Failed(reason) => reason,
             other => format!("{other:?}"),
         };
         let job = queue.job(id).await?.ok_or("a kept job is gone")?.record;
         let rows = queue.logs(id, 0, 10).await?.rows;
-        lines.push(format!("{id}: {end}, after {} of {} attempts, {rows:?}", job.attempts_made, job.options.attempts.max(1)));
+        lines.push(format!(
+            "{id}: {end}, after {} of {} attempts, {rows:?}",
+            job.attempts_made,
+            job.options.attempts.max(1)
+        ));
     }
     worker.close(Duration::from_secs(5)).await;
 

@@ -14,9 +14,12 @@ async fn call_service(job: Job) -> Result<String, String> {
 }
 
 /// Adds a job for each way to wait, works them, and says how long each waited after which attempt.
-pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
-    let queue = Queue::new(store, "example-retry")?;
-    let worker = Worker::builder(store, "example-retry")
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "sqlite::memory:".into());
+    let store = Store::connect(&url).await?;
+    let queue = Queue::new(&store, "example-retry")?;
+    let worker = Worker::builder(&store, "example-retry")
         // Asked about backoffs that are neither fixed nor exponential.
         .backoff_strategy(|attempt| match attempt.strategy {
             "linear" => NextAttempt::After(Duration::from_millis(15) * attempt.attempts_made),
@@ -25,7 +28,6 @@ pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
         .start(call_service)?;
     let mut events = worker.events();
 
-    let mut lines = Vec::new();
     for (name, backoff) in [
         ("fixed", Backoff::fixed(Duration::from_millis(10))),
         ("exponential", Backoff::exponential(Duration::from_millis(10)).jitter(0.2)),
@@ -36,23 +38,14 @@ pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
         loop {
             match events.next().await.ok_or("the worker has ended")? {
                 WorkerEvent::Retrying { reason, delay, .. } => {
-                    lines.push(format!("{name}: {reason}, again in {delay:?}"));
+                    println!("{name}: {reason}, again in {delay:?}");
                 }
-                WorkerEvent::Completed { .. } => break lines.push(format!("{name}: completed")),
-                WorkerEvent::Failed { reason, .. } => break lines.push(format!("{name}: failed: {reason}")),
+                WorkerEvent::Completed { .. } => break println!("{name}: completed"),
+                WorkerEvent::Failed { reason, .. } => break println!("{name}: failed: {reason}"),
                 _ => {}
             }
         }
     }
     worker.close(Duration::from_secs(25)).await;
-    Ok(lines)
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "redis://127.0.0.1".into());
-    for line in run(&Store::connect(&url).await?).await? {
-        println!("{line}");
-    }
     Ok(())
 }

@@ -38,31 +38,24 @@ async fn thank(job: Job) -> Result<String, JobError> {
 }
 
 /// Adds a job of each name, works them, and says how they ended.
-pub async fn run(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
-    let shop = Arc::new(Shop { currency: "EUR", invoices: AtomicU32::new(0) });
-    let router = Router::new().with_state(shop).on("invoice", invoice).on("thank", thank);
-    let worker = Worker::builder(store, "example-shop").concurrency(4).start(router)?;
-
-    let queue = Queue::new(store, "example-shop")?;
-    let order = Order { customer: "Ada".into(), cents: 1999 };
-    let ids = queue.add_bulk(["invoice", "thank", "refund"].map(|name| NewJob::new(name, &order))).await?;
-    let mut lines = Vec::new();
-    for id in &ids {
-        lines.push(match queue.wait_for(id, Duration::from_secs(30)).await? {
-            Finished::Completed(value) => format!("completed: {value}"),
-            Finished::Failed(reason) => format!("failed: {reason}"),
-            other => format!("{other:?}"),
-        });
-    }
-    worker.close(Duration::from_secs(25)).await;
-    Ok(lines)
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "redis://127.0.0.1".into());
-    for line in run(&Store::connect(&url).await?).await? {
-        println!("{line}");
+    let url = std::env::var("LARIAT_STORE").unwrap_or_else(|_| "sqlite::memory:".into());
+    let store = Store::connect(&url).await?;
+    let shop = Arc::new(Shop { currency: "EUR", invoices: AtomicU32::new(0) });
+    let router = Router::new().with_state(shop).on("invoice", invoice).on("thank", thank);
+    let worker = Worker::builder(&store, "example-shop").concurrency(4).start(router)?;
+
+    let queue = Queue::new(&store, "example-shop")?;
+    let order = Order { customer: "Ada".into(), cents: 1999 };
+    let ids = queue.add_bulk(["invoice", "thank", "refund"].map(|name| NewJob::new(name, &order))).await?;
+    for id in &ids {
+        match queue.wait_for(id, Duration::from_secs(30)).await? {
+            Finished::Completed(value) => println!("completed: {value}"),
+            Finished::Failed(reason) => println!("failed: {reason}"),
+            other => println!("{other:?}"),
+        }
     }
+    worker.close(Duration::from_secs(25)).await;
     Ok(())
 }

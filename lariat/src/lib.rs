@@ -50,12 +50,13 @@
 //! | [`Queue`], [`NewJob`], [`JobOptions`], [`Backoff`] | adding jobs, looking into a queue, setting how it is worked |
 //! | [`JobEdit`] | changing one job: promote, retry, remove, … |
 //! | [`Finished`] | waiting for a job's end |
-//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`] | running them |
+//! | [`Worker`], [`WorkerBuilder`], [`WorkerEvent`], [`Health`], [`LockMetrics`] | running them |
 //! | [`Router`] | handlers by the name of the job, with shared state |
 //! | [`Job`], [`Outcome`], [`JobError`], [`CancelReason`] | inside a handler |
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
 //! | [`QueueEvents`] | what happens in a queue, whoever does it |
 //! | [`JobRecord`], [`JobState`], [`Overview`] | what is stored |
+//! | [`testing`] | testing handlers, and code that adds jobs |
 //! | [`telemetry`] | what is told to `tracing` |
 //! | [`Error`] | the one error |
 //!
@@ -76,7 +77,7 @@
 //! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
 //! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
 //! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
-//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`] |
+//! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`], [`TakenJob::complete_and_take`] |
 //! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
 //! | `queue.getJob`, `getJobs`, `getJobCounts`, `getJobLogs`, `getWorkers`, `getMetrics` | [`Queue::job`], [`jobs`](Queue::jobs), [`overview`](Queue::overview), [`logs`](Queue::logs), [`workers`](Queue::workers), [`metrics`](Queue::metrics) |
 //! | `queue.pause`, `resume`, `setGlobalConcurrency`, `setGlobalRateLimit` | the same, in snake case |
@@ -93,10 +94,12 @@ mod retry;
 mod router;
 mod store;
 pub mod telemetry;
+#[cfg(feature = "sqlite")]
+pub mod testing;
 mod time;
 mod worker;
 
-pub use lariat_lock::LossReason;
+pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
 /// The SQLite that the store uses, for transactions of your own ([`Queue::add_in`], [`Job::complete_in`]). Two copies of
 /// SQLite in one process that use one file would damage it, so take this one.
 #[cfg(feature = "sqlite")]
@@ -105,20 +108,20 @@ pub use rusqlite;
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};
 pub use id::{JobId, Prefix, QueueName};
-#[cfg(feature = "sqlite")]
-pub use job::{Committed, Completing};
 pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
 #[cfg(feature = "sqlite")]
+pub use job::{Committed, Completing};
+#[cfg(feature = "sqlite")]
 pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};
-pub use store::{Capabilities, Outlives, Store};
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
+pub use store::{Capabilities, Outlives, Store};
 pub use time::Timestamp;
 pub use worker::{
     ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,

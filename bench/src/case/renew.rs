@@ -50,6 +50,8 @@ impl Case for Renew {
         let idle_share = idle_cpu(&mut stage)?;
         let mut spec = worker(QUEUE, self.active + 100);
         spec.lock_ms = u64::try_from(self.lock.as_millis())?;
+        // The search for stalled jobs goes through all 10,000: its calls are not renewal's.
+        spec.stalled_ms = u64::try_from((self.lock * 20).as_millis())?;
         stage.peer.work(spec)?;
         stage.until("all are active", |redis| Ok(length(redis, QUEUE, "active")? == self.active))?;
         sleep(self.lock);

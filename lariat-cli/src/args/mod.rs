@@ -1,6 +1,7 @@
 //! What may be typed: verbs, options, and the small languages of their values.
 
 mod add;
+mod demo;
 mod job;
 mod queue;
 mod values;
@@ -9,6 +10,7 @@ mod work;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::add::AddArgs;
+pub(crate) use self::demo::DemoArgs;
 pub(crate) use self::job::{ChangeArgs, GetArgs, InsideArgs, JobVerb, ListArgs, LogsArgs, OneJob, RemoveArgs};
 pub(crate) use self::queue::{EventsArgs, LimitArgs, LocksArgs, OneQueue, QueueVerb, QueuesArgs};
 pub(crate) use self::values::Limit;
@@ -16,6 +18,7 @@ pub(crate) use self::work::{LogFormat, WorkArgs};
 
 const EXAMPLES: &str = "\
 Example:
+  lariat demo
   export LARIAT_STORE=redis://localhost:6379
   lariat add mail welcome '{\"to\":\"ada@example.org\"}' --attempts 3 --backoff exponential:1s
   lariat work mail -c 4 -- ./send-mail
@@ -65,6 +68,8 @@ pub(crate) enum Verb {
     Locks(LocksArgs),
     /// What happens in a queue, as it happens
     Events(EventsArgs),
+    /// See it work: hash the files of a folder with several workers, and kill one of them
+    Demo(DemoArgs),
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub(super) fn lock_duration(text: &str) -> Result<Duration, String> {
     at_least(text, Duration::from_secs(1), "1s")
 }
 
+pub(super) fn hold(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_secs(3), "3s")
+}
+
 fn at_least(text: &str, least: Duration, shown: &str) -> Result<Duration, String> {
     let given = duration(text)?;
     if given < least { Err(format!("must be at least {shown}")) } else { Ok(given) }

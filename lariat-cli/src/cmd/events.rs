@@ -29,7 +29,7 @@ pub(super) async fn run(store: &StoreArgs, args: &EventsArgs) -> Result<u8, Fail
 }
 
 async fn stream(store: &StoreArgs, args: &EventsArgs) -> Result<(), Failure> {
-    let store = super::open(store)?;
+    let store = crate::store::open(store)?;
     let events = match &args.from {
         Some(id) => QueueEvents::after(&store, &args.queue, id)?,
         None => QueueEvents::from_now(&store, &args.queue).await?,

@@ -12,7 +12,7 @@ use crate::table::Table;
 const MOST: u64 = 10_000;
 
 pub(super) async fn run(store: &StoreArgs, args: &LocksArgs) -> Result<u8, Failure> {
-    let held = super::open_queue(store, &args.queue)?.locks(MOST).await?;
+    let held = crate::store::open_queue(store, &args.queue)?.locks(MOST).await?;
     let now = Timestamp::now();
     let text = if args.json {
         let mut array = Array::default();

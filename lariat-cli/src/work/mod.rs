@@ -38,12 +38,12 @@ use self::shift::Shift;
 use self::signals::Signals;
 use self::strays::Strays;
 use crate::args::{StoreArgs, WorkArgs};
-use crate::cmd;
 use crate::failure::Failure;
+use crate::store;
 
 /// Works until told to stop; the answer is the exit status.
 pub(crate) async fn run(store_args: &StoreArgs, args: WorkArgs) -> Result<u8, Failure> {
-    let store = cmd::open(store_args)?;
+    let store = store::open(store_args)?;
     check(&args)?;
     let signals = Signals::listen().map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
     let report = Arc::new(Report::start(args.log_format)?);
@@ -59,7 +59,7 @@ pub(crate) async fn run(store_args: &StoreArgs, args: WorkArgs) -> Result<u8, Fa
     let gate = Arc::new(Gate::default());
     let runner = Arc::new(Runner {
         command: args.command.clone(),
-        store: cmd::named(store_args).unwrap_or(cmd::DEFAULT_STORE).to_owned(),
+        store: store::url(store_args).to_owned(),
         prefix: store_args.prefix.clone(),
         margin: margin(args.lock_duration),
         reaper,

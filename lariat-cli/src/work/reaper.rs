@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, Write};
-use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use super::process::Process;
+use crate::itself;
 
 mod watcher;
 
@@ -102,8 +102,8 @@ impl Reaper {
 
     fn spawn_helper(&self) -> io::Result<Child> {
         let (reader, mut pipe) = io::pipe()?;
-        let mut command = std::process::Command::new(own_binary()?);
-        command.arg0("lariat").arg(HELPER).process_group(0).current_dir("/").env_clear();
+        let mut command = itself::again(HELPER)?;
+        command.current_dir("/").env_clear();
         command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
         let child = Command::from(command).spawn()?;
         let mut shared = self.lock();
@@ -171,12 +171,6 @@ impl Drop for Announced {
         shared.running.remove(&self.token);
         shared.tell(&Word::Ended { token: std::mem::take(&mut self.token) });
     }
-}
-
-/// This binary, also after its file has been replaced by a newer one.
-fn own_binary() -> io::Result<std::path::PathBuf> {
-    let itself = std::path::Path::new("/proc/self/exe");
-    if itself.exists() { Ok(itself.into()) } else { std::env::current_exe() }
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub struct JobOptions {
     pub keep_logs: Option<u64>,
     /// How many stack traces to keep, the newest; None: all.
     pub stack_trace_limit: Option<u64>,
+    /// Most bytes that the payload may have as JSON; a larger one is refused as it is added. Nothing checks it later. None,
+    /// and 0 as in BullMQ: no limit.
+    pub size_limit: Option<u64>,
     /// Options that Lariat does not know, under the names they have in the store.
     pub extra: Map<String, Value>,
 }
@@ -147,6 +150,20 @@ impl JobOptions {
     }
 }
 
+impl JobOptions {
+    /// Checks the payload's size, by its bytes as JSON.
+    pub(crate) fn check_size(&self, data: &str) -> Result<(), Error> {
+        match self.size_limit {
+            Some(limit) if limit > 0 && data.len() as u64 > limit => Err(Error::invalid(
+                "data size",
+                format!("{} bytes", data.len()),
+                &format!("must be at most {limit} (the size limit)"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Backoff {
     fn check(&self, now: Timestamp) -> Result<(), Error> {
         if !(0.0..=1.0).contains(&self.jitter) {
@@ -181,6 +198,15 @@ mod tests {
         assert!(delay.check(NOW).is_err());
         let delay = JobOptions { delay: longest, ..JobOptions::default() };
         assert!(delay.check(NOW).is_ok());
+    }
+
+    #[test]
+    fn a_size_limit_counts_bytes_as_json_and_0_is_none() {
+        let limited = |limit| JobOptions { size_limit: limit, ..JobOptions::default() };
+        assert!(limited(Some(4)).check_size("\"\u{e4}\"").is_ok());
+        let error = limited(Some(3)).check_size("\"\u{e4}\"").unwrap_err().to_string();
+        assert_eq!(error, "data size \"4 bytes\" must be at most 3 (the size limit)");
+        assert!(limited(Some(0)).check_size("12345").is_ok() && limited(None).check_size("12345").is_ok());
     }
 
     #[test]

@@ -60,11 +60,14 @@ impl NewJob {
         if let Some(id) = &self.id {
             JobId::custom(Arc::clone(id))?;
         }
-        if let Err(error) = &self.data {
-            let words = format!("the data cannot be written as JSON: {error}");
-            return Err(Error::new(ErrorKind::Data, words));
+        self.options.check(Timestamp::now())?;
+        match &self.data {
+            Ok(data) => self.options.check_size(data.get()),
+            Err(error) => {
+                let words = format!("the data cannot be written as JSON: {error}");
+                Err(Error::new(ErrorKind::Data, words))
+            }
         }
-        self.options.check(Timestamp::now())
     }
 
     /// Checks everything that does not need the store.
@@ -78,6 +81,7 @@ impl NewJob {
         }
         options.check(now)?;
         let data = data.map_err(|e| Error::new(ErrorKind::Data, "the data cannot be written as JSON").because(e))?;
+        options.check_size(data.get())?;
         Ok(AddJob { name, data, options, timestamp: now })
     }
 }
@@ -146,6 +150,12 @@ macro_rules! setters {
                 self.set(|o| o.remove_on_fail = Some(keep))
             }
 
+            /// Most bytes that the payload may have as JSON; without limit unless set (BullMQ's `sizeLimit`). A larger one is
+            /// refused before anything is sent.
+            pub fn size_limit(self, bytes: u64) -> Self {
+                self.set(|o| o.size_limit = Some(bytes))
+            }
+
             /// Replaces all options at once.
             pub fn options(self, options: JobOptions) -> Self {
                 self.set(|o| *o = options)
@@ -166,7 +176,7 @@ impl<'a> IntoFuture for Adding<'a> {
     fn into_future(self) -> Self::IntoFuture {
         let Adding { queue, job } = self;
         Box::pin(async move {
-            let job = job.checked(Timestamp::now()).map_err(|e| e.in_queue(&queue.name))?;
+            let job = job.checked(queue.clock.now()).map_err(|e| e.in_queue(&queue.name))?;
             let span = telemetry::add(queue.name.as_str(), &job.name);
             let id = queue.adds.add(job).instrument(span.clone()).await.map_err(|e| e.in_queue(&queue.name))?;
             span.record(telemetry::JOB_ID, id.as_str());

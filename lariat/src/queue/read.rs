@@ -20,7 +20,7 @@ impl Queue {
     }
 
     /// The jobs of one state: `count` of them behind the first `from`, in the order in which they will run or came to be
-    /// in that state.
+    /// in that state. [`JobPage::next`] is the `from` of the page behind.
     pub async fn jobs(&self, state: JobState, from: u64, count: u64) -> Result<JobPage, Error> {
         self.page(Page { state, from, count, oldest_first: true }).await
     }

@@ -29,9 +29,9 @@ mod url;
 pub(crate) mod view;
 
 pub use self::capabilities::{Capabilities, Outlives};
-use self::change::{Add, ChangeJob, Changed, Setting};
 #[cfg(feature = "sqlite")]
 use self::change::AddJob;
+use self::change::{Add, ChangeJob, Changed, Setting};
 #[cfg(feature = "sqlite")]
 use self::exchange::SettleIn;
 use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
@@ -40,6 +40,7 @@ use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvent
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
+use crate::time::Clock;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -106,6 +107,9 @@ pub(crate) trait QueueStore: Send + Sync {
     /// what older clients put aside is merged.
     fn configure(&self, setting: Setting) -> Answer<'_, ()>;
 
+    /// Deletes what a queue without jobs has left; false, and nothing is deleted, where it has jobs. Safe to repeat.
+    fn forget(&self) -> Answer<'_, bool>;
+
     /// Some jobs of one state. Ids without a record are passed over, and the page filled up; a large one in several round
     /// trips.
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage>;
@@ -161,6 +165,7 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     prefix: Prefix,
     shown: Arc<str>,
+    clock: Clock,
 }
 
 impl Store {
@@ -188,7 +193,7 @@ impl Store {
                 return Err(Error::new(crate::error::ErrorKind::Unsupported, words));
             }
         };
-        Ok(Store { shown, backend, prefix: Prefix::default() })
+        Ok(Store { shown, backend, prefix: Prefix::default(), clock: Clock::default() })
     }
 
     /// Opens a store and makes sure that it is there and lets us in.
@@ -233,6 +238,19 @@ impl Store {
     /// The key prefix in use.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
+    }
+
+    /// In memory, with this clock.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn in_memory(clock: Clock) -> Store {
+        let address = url::SqliteAddress { place: url::SqlitePlace::Memory, durability: url::Durability::Full };
+        let backend = Arc::new(sqlite::SqliteStore::new(&address));
+        Store { shown: address.to_string().into(), backend, prefix: Prefix::default(), clock }
+    }
+
+    /// What the calls of its handles take for now.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn event_store(&self, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error> {

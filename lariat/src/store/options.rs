@@ -44,6 +44,9 @@ pub(crate) fn encode(options: &JobOptions) -> String {
     if let Some(limit) = options.stack_trace_limit {
         put("stackTraceLimit", limit.into());
     }
+    if let Some(limit) = options.size_limit {
+        put("sizeLimit", limit.into());
+    }
     Value::Object(map).to_string()
 }
 
@@ -110,6 +113,11 @@ pub(crate) fn decode(text: &str) -> Result<JobOptions, String> {
     options.timeout = span(take("timeout"), "timeout")?.filter(|timeout| !timeout.is_zero());
     options.keep_logs = size(take("kl"), "kl")?;
     options.stack_trace_limit = size(take("stackTraceLimit"), "stackTraceLimit")?;
+    // It concerned its producer only, so one that we cannot read does not make the job unreadable.
+    if let Some(limit) = map.get("sizeLimit").and_then(Value::as_u64) {
+        options.size_limit = Some(limit);
+        map.remove("sizeLimit");
+    }
     options.extra = map;
     Ok(options)
 }
@@ -230,12 +238,14 @@ mod tests {
             timeout: Some(Duration::from_secs(2)),
             keep_logs: Some(9),
             stack_trace_limit: Some(4),
-            extra: [("sizeLimit".to_owned(), json!(100))].into_iter().collect(),
+            size_limit: Some(100),
+            extra: [("proOption".to_owned(), json!(1))].into_iter().collect(),
         };
         let expected = json!({
             "jobId": "x", "delay": 1500, "priority": 2, "attempts": 3, "lifo": true, "removeOnComplete": true,
             "backoff": {"type": "exponential", "delay": 1000, "jitter": 0.5},
             "removeOnFail": {"age": 60, "count": 5}, "timeout": 2000, "kl": 9, "stackTraceLimit": 4, "sizeLimit": 100,
+            "proOption": 1,
         });
         assert_eq!(stored(&options), expected);
         assert_eq!(decode(&encode(&options)).unwrap(), options);
@@ -254,6 +264,8 @@ mod tests {
         assert_eq!(read(json!({"removeOnFail": {"count": -1, "age": 5}})).remove_on_fail.unwrap().count, None);
         assert_eq!(read(json!({"repeat": {"every": 5}, "attempts": null})).extra.len(), 1);
         assert_eq!(read(json!({"attempts": 2.0})).attempts, 2);
+        let unread = read(json!({"sizeLimit": "4 MB"}));
+        assert_eq!((unread.size_limit, unread.extra.len()), (None, 1));
     }
 
     #[test]

@@ -83,6 +83,9 @@ pub struct JobPage {
     pub jobs: Vec<JobRecord>,
     /// Jobs of the page whose record cannot be read.
     pub damaged: Vec<DamagedJob>,
+    /// Where the next page begins: behind the last entry that was looked at, also where entries without a record were
+    /// passed over.
+    pub next: u64,
 }
 
 /// A job whose record cannot be read.

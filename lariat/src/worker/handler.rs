@@ -68,7 +68,7 @@ pub(crate) struct Limits {
 ///
 /// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
 /// could still do for its job, and soon another worker may have it.
-pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+pub(crate) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
     let timeout = job.record().options.timeout.or(limits.timeout);
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lariat_lock::LockManager;
+use lariat_lock::{LockManager, LockMetrics};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,9 @@ pub use self::handler::Handler;
 pub use self::health::{Health, HealthProblem};
 pub use self::options::WorkerBuilder;
 
+/// For what tests drain a queue with.
+#[cfg(feature = "sqlite")]
+pub(crate) use self::handler::run as run_handler;
 /// For those who take jobs by hand.
 pub(crate) use self::options::taking_options;
 pub(crate) use self::{
@@ -49,7 +52,7 @@ pub(crate) use self::{
     options::Options,
     recover::Searcher,
     renew::ToldLocks,
-    store::{Answered, StoreCalls},
+    store::{Answered, Lane, StoreCalls},
 };
 
 use self::health::{Facts, Pulse};
@@ -68,6 +71,11 @@ const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 ///
 /// Dropping it closes it without grace, in the background: handlers are told to stop, and their jobs put back.
 /// [`close`](Self::close) does the same and lets you wait.
+///
+/// Work that blocks its thread or computes for long belongs in [`tokio::task::spawn_blocking`]. Locks are renewed without
+/// it, from a thread of their own; but a handler that blocks cannot be stopped or dropped before it comes to an `.await`.
+/// With a concurrency of 1 a handler begins on the worker's own task: what it blocks before its first `.await` holds up
+/// all that the worker does, its end by `close` included.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), lariat::Error> {
@@ -196,12 +204,14 @@ impl Worker {
         let searcher = Searcher {
             queue: Arc::clone(&queue),
             backend: Arc::clone(&backend),
+            clock: store.clock().clone(),
             interval: options.stalled_interval,
             max_stalled: options.max_stalled,
             say: say.clone(),
             stop: stop.clone(),
         };
-        let calls = StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone());
+        let clock = store.clock().clone();
+        let calls = StoreCalls::new(Arc::clone(&queue), backend, clock, options.lock_duration, say.clone());
         let pulse = calls.pulse();
         let engine = Engine::new(Parts {
             queue: Arc::clone(&queue),
@@ -290,6 +300,12 @@ impl Worker {
     /// The smallest time for which one of its locks is still trusted; None when it holds none.
     pub fn smallest_trust(&self) -> Option<Duration> {
         self.shared.leases().iter().filter(|lease| !lease.is_committed()).map(|lease| lease.lock_left()).min()
+    }
+
+    /// The figures of its lock manager since it was started: how many locks were renewed in how many calls, the smallest
+    /// trust left at a renewal, locks lost. They stay when the worker has ended. No I/O; it does not need a runtime.
+    pub fn lock_metrics(&self) -> LockMetrics {
+        self.locks.metrics()
     }
 
     /// How it is, by what came back from the store: for a liveness probe. No I/O; it does not need a runtime, and so may be

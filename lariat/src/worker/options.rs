@@ -113,6 +113,11 @@ macro_rules! taking_options {
             /// It is not to block. Without one, and when it panics, such a job fails for good with words that say so. Its answer
             /// is taken as it is: the backoff's delay and jitter are for it to use.
             ///
+            /// BullMQ lets it return a promise; here it answers at once. It is asked when the handler, its timeout and its signal
+            /// to stop are over, so nothing would end one that hangs, and its job would be held with it. What takes time to find
+            /// out is for the handler: its error's words come here ([`FailedAttempt::error`]), and what the two share can be
+            /// captured.
+            ///
             /// ```no_run
             /// # fn example(builder: lariat::WorkerBuilder) -> lariat::WorkerBuilder {
             /// use std::time::Duration;
@@ -141,6 +146,12 @@ taking_options!(WorkerBuilder);
 impl WorkerBuilder {
     pub(super) fn new(store: &Store, queue: &str) -> WorkerBuilder {
         WorkerBuilder { store: store.clone(), queue: queue.to_owned(), options: Options::default() }
+    }
+
+    /// The store, the queue and the options that it would go by.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn into_parts(self) -> (Store, String, Options) {
+        (self.store, self.queue, self.options)
     }
 
     /// How many handlers may run at a time; 1 unless set. At least 1.

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::event::{Announcer, WorkerEvent};
 use super::handler::{Limits, SharedHandler};
-use super::slots::{Ask, Done, Phase, RunId, Slots};
-use super::store::{Answered, StoreCalls};
+use super::slots::{Ask, Done, LANES, Phase, RunId, Slots};
+use super::store::{Answered, Lane, StoreCalls};
 use super::{Shared, StopReason, Wish, tell};
 use crate::error::{ErrorKind, chain};
 use crate::id::JobId;
@@ -23,7 +23,6 @@ use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
 };
-use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -73,10 +72,11 @@ pub(super) struct Engine {
     slots: Slots,
     finished: mpsc::UnboundedReceiver<Finished>,
     finish: mpsc::UnboundedSender<Finished>,
-    exchange: Pending<(Ask, Answered)>,
+    lanes: [Lane; LANES],
+    /// One for each lane.
+    exchanges: [Pending<(Ask, Answered)>; LANES],
     wait: Pending<Woken>,
     resumable: HashMap<RunId, Job>,
-    number: u64,
     first_run: RunId,
     /// Handlers are told to stop then.
     grace_ends: Option<Instant>,
@@ -100,10 +100,10 @@ impl Engine {
             parts,
             finished,
             finish,
-            exchange: None,
+            lanes: Lane::of_one_worker(),
+            exchanges: std::array::from_fn(|_| None),
             wait: None,
             resumable: HashMap::new(),
-            number: 0,
             first_run: 1,
             grace_ends: None,
             told_to_stop: false,
@@ -138,19 +138,18 @@ impl Engine {
                 break;
             }
             let alarm = self.alarm();
+            let [first, second] = &mut self.exchanges;
             tokio::select! {
                 biased;
                 Some(finished) = self.finished.recv() => {
                     self.take_in(finished);
                     self.take_in_finished();
                 }
-                (ask, answered) = pending(&mut self.exchange) => {
-                    self.exchange = None;
-                    self.answered(ask, answered);
-                }
+                (ask, answered) = pending(first) => self.answered(ask, answered),
+                (ask, answered) = pending(second) => self.answered(ask, answered),
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
-                    self.slots.woken(woken, Instant::now(), Timestamp::now());
+                    self.slots.woken(woken, Instant::now(), self.parts.calls.now());
                 }
                 Ok(()) = wishes.changed() => {
                     let wish = wishes.borrow_and_update().clone();
@@ -167,11 +166,13 @@ impl Engine {
     /// Sends and waits for what the slots say.
     fn issue(&mut self) {
         let now = Instant::now();
-        if let Some(ask) = self.slots.ask(now) {
-            self.number += 1;
+        while let Some(ask) = self.slots.ask(now) {
+            let (Some(lane), Some(pending)) = (self.lanes.get_mut(ask.lane), self.exchanges.get_mut(ask.lane)) else {
+                return;
+            };
             let exchange = Exchange {
-                call: self.parts.calls.lane_call(self.number),
-                now: Timestamp::now(),
+                call: lane.next(),
+                now: self.parts.calls.now(),
                 outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
                 want: ask.want,
                 lease: LeaseTerms {
@@ -185,7 +186,7 @@ impl Engine {
             };
             self.first_run += ask.want as u64;
             let calls = self.parts.calls.clone();
-            self.exchange = Some(Box::pin(async move { (ask, calls.exchange(exchange).await) }));
+            *pending = Some(Box::pin(async move { (ask, calls.exchange(exchange).await) }));
         }
         if let Some(longest) = self.slots.wait(now) {
             self.wait = Some(Box::pin(self.parts.calls.clone().wait(longest)));
@@ -274,8 +275,11 @@ impl Engine {
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
         let Answered { reply, sent } = answered;
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        self.slots.answered(reply.jobs.len(), ask.want, reply.hint, now, wall);
+        let (now, wall) = (Instant::now(), self.parts.calls.now());
+        if let Some(pending) = self.exchanges.get_mut(ask.lane) {
+            *pending = None;
+        }
+        self.slots.answered(ask.lane, reply.jobs.len(), reply.hint, now, wall);
         self.busy |= !ask.outcomes.is_empty() || !reply.jobs.is_empty();
         for (done, verdict) in ask.outcomes.into_iter().zip(reply.verdicts) {
             self.judged(done, verdict);

@@ -20,6 +20,12 @@ pub(super) const IDLE_DUE: Duration = Duration::from_secs(10);
 /// The longest pause under a rate limit (BullMQ's `maximumRateLimitDelay`).
 const LONGEST_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many calls may be in flight at a time, each in a lane of its own: while the store works on one, the answer of the
+/// other is read and its handlers run.
+pub(super) const LANES: usize = 2;
+/// What a call carries before another one overlaps it: below that, one larger call costs the store less.
+const LEAST_SHARE: usize = 8;
+
 /// One run of one job in this worker; grows by one with each job taken, and is the last part of the job's token.
 pub(super) type RunId = u64;
 
@@ -33,6 +39,7 @@ pub(super) struct Done {
 /// One exchange to make.
 #[derive(Debug, Default)]
 pub(super) struct Ask {
+    pub lane: usize,
     pub outcomes: Vec<Done>,
     pub want: usize,
     /// The worker has popped a marker, or may have, and takes no job for it.
@@ -61,6 +68,17 @@ enum Look {
     Limited(Instant),
 }
 
+/// A call that has not been answered.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    outcomes: usize,
+    want: usize,
+    /// Slots of jobs that run on where they have no child to wait for.
+    undecided: usize,
+    /// A marker came meanwhile. The call may have looked before there was work: that it found none says nothing.
+    outdated: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Slots {
     concurrency: usize,
@@ -69,13 +87,11 @@ pub(super) struct Slots {
     done: VecDeque<Done>,
     /// Put-backs of a closing worker, kept until no handler runs, so that they go back in reverse order of start.
     held_back: Vec<Done>,
-    in_flight: bool,
+    flights: [Option<Flight>; LANES],
     waiting: bool,
     look: Look,
     /// A wait was cut short by closing, or popped a marker that led to no exchange.
     owes_marker: bool,
-    /// Unanswered at this moment: outcomes of the exchange in flight.
-    unanswered: usize,
 }
 
 impl Slots {
@@ -86,11 +102,10 @@ impl Slots {
             running: HashSet::new(),
             done: VecDeque::new(),
             held_back: Vec::new(),
-            in_flight: false,
+            flights: [None; LANES],
             waiting: false,
             look: Look::Now,
             owes_marker: false,
-            unanswered: 0,
         }
     }
 
@@ -107,10 +122,19 @@ impl Slots {
             Phase::Working => self.look = Look::Now,
             // A wait that is cut short may have popped the marker; one that has just ended may have as well, and the
             // exchange that it was to lead to is not made any more.
-            Phase::Closing => self.owes_marker |= self.waiting || (self.look == Look::Now && !self.in_flight),
-            Phase::Quiet => self.owes_marker |= self.look == Look::Now && !self.in_flight && !self.waiting,
+            Phase::Closing => self.owes_marker |= self.waiting || self.has_popped(),
+            Phase::Quiet => self.owes_marker |= self.has_popped() && !self.waiting,
         }
         self.phase = phase;
+    }
+
+    /// Whether it may have popped a marker that no call has followed.
+    fn has_popped(&self) -> bool {
+        self.look == Look::Now && self.flights.iter().flatten().all(|flight| flight.outdated)
+    }
+
+    fn in_flight(&self) -> bool {
+        self.flights.iter().any(Option::is_some)
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -124,9 +148,9 @@ impl Slots {
         self.concurrency = concurrency;
     }
 
-    /// Every slot is taken by a running job: nothing is to be handed in, or could be taken.
+    /// Every slot is taken by a running job, or waits for an answer: nothing is to be handed in, or could be taken.
     pub(super) fn is_full(&self) -> bool {
-        self.done.is_empty() && self.running.len() >= self.concurrency
+        self.done.is_empty() && self.free() == 0
     }
 
     /// A job was taken; it occupies a slot until it has ended.
@@ -146,14 +170,14 @@ impl Slots {
         }
     }
 
-    /// The exchange in flight was answered.
-    pub(super) fn answered(&mut self, taken: usize, wanted: usize, hint: Hint, now: Instant, wall: Timestamp) {
-        self.in_flight = false;
-        self.unanswered = 0;
-        if wanted == 0 {
+    /// The call in this lane was answered.
+    pub(super) fn answered(&mut self, lane: usize, taken: usize, hint: Hint, now: Instant, wall: Timestamp) {
+        let Some(Flight { want, outdated, .. }) = self.flights.get_mut(lane).and_then(Option::take) else { return };
+        if want == 0 {
             return;
         }
-        if taken >= wanted {
+        let nothing_there = matches!(hint, Hint::Wait | Hint::Paused | Hint::DueAt(_));
+        if taken >= want || (outdated && nothing_there) {
             self.look = Look::Now;
         } else {
             self.hinted(hint, now, wall);
@@ -172,6 +196,9 @@ impl Slots {
     /// The wait ended. A wait that failed reads as timed out: the exchange that follows finds out what is the matter.
     pub(super) fn woken(&mut self, woken: Woken, now: Instant, wall: Timestamp) {
         self.waiting = false;
+        if woken == Woken::Ready {
+            self.flights.iter_mut().flatten().for_each(|flight| flight.outdated = true);
+        }
         match (woken, self.look) {
             // The marker was for whoever takes jobs; when that is not us any more, another one has to be woken.
             (Woken::Ready, _) if self.phase != Phase::Working || self.free() == 0 => self.owes_marker = true,
@@ -187,16 +214,15 @@ impl Slots {
         }
     }
 
-    /// What to send now, if anything. At most one exchange is in flight.
+    /// What to send now, if anything; to be asked again until there is nothing.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Ask> {
-        if self.in_flight {
-            return None;
-        }
+        let lane = self.open_lane()?;
         if self.phase == Phase::Closing && self.running.is_empty() && !self.held_back.is_empty() {
             self.held_back.sort_by_key(|done| std::cmp::Reverse(done.run));
             self.done.extend(self.held_back.drain(..));
         }
-        let outcomes: Vec<Done> = self.done.drain(..self.done.len().min(MOST_OUTCOMES)).collect();
+        let most = if self.phase == Phase::Working { self.share() } else { MOST_OUTCOMES };
+        let outcomes: Vec<Done> = self.done.drain(..self.done.len().min(most)).collect();
         let undecided = outcomes.iter().filter(|done| matches!(done.settle.to, Transition::WaitForChildren)).count();
         let want = self.want(now, !outcomes.is_empty(), undecided);
         let last = self.phase == Phase::Closing && self.running.is_empty() && self.done.is_empty();
@@ -217,9 +243,25 @@ impl Slots {
             // The slots that were held back have to be filled once it is known whether they are free.
             self.look = Look::Now;
         }
-        self.in_flight = true;
-        self.unanswered = outcomes.len();
-        Some(Ask { outcomes, want, wake_another })
+        if let Some(flight) = self.flights.get_mut(lane) {
+            *flight = Some(Flight { outcomes: outcomes.len(), want, undecided, outdated: false });
+        }
+        Some(Ask { lane, outcomes, want, wake_another })
+    }
+
+    /// The lane of the next call, if there may be one. A second call overlaps the first only while jobs end so fast that
+    /// it has a share of its own to carry; and not when closing, where the order of the calls is that of the queue.
+    fn open_lane(&self) -> Option<usize> {
+        let overlaps = self.phase == Phase::Working && self.done.len() >= self.share() / 2;
+        if self.in_flight() && !overlaps {
+            return None;
+        }
+        self.flights.iter().position(Option::is_none)
+    }
+
+    /// Most outcomes of one call: those of half of the slots, so that there are two calls' worth.
+    fn share(&self) -> usize {
+        self.concurrency.div_ceil(LANES).clamp(LEAST_SHARE, MOST_OUTCOMES)
     }
 
     /// How many jobs to take. A call that hands something in asks for more on the way, unless a limit is known. Jobs that
@@ -238,12 +280,13 @@ impl Slots {
     }
 
     fn free(&self) -> usize {
-        self.concurrency.saturating_sub(self.running.len() + self.done.len())
+        let asked: usize = self.flights.iter().flatten().map(|flight| flight.want + flight.undecided).sum();
+        self.concurrency.saturating_sub(self.running.len() + self.done.len() + asked)
     }
 
     /// How long to wait for the marker, if a wait is to be begun now. At most one is under way.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
-        if self.waiting || self.in_flight || self.phase != Phase::Working || self.free() == 0 {
+        if self.waiting || self.in_flight() || self.phase != Phase::Working || self.free() == 0 {
             return None;
         }
         let longest = match self.look {
@@ -260,7 +303,7 @@ impl Slots {
 
     /// When to think again even if nothing happens.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        if self.in_flight || self.phase != Phase::Working || self.free() == 0 {
+        if self.in_flight() || self.phase != Phase::Working || self.free() == 0 {
             return None;
         }
         match self.look {
@@ -275,13 +318,13 @@ impl Slots {
             && self.running.is_empty()
             && self.done.is_empty()
             && self.held_back.is_empty()
-            && !self.in_flight
+            && !self.in_flight()
             && !self.owes_marker
     }
 
     /// Whether nothing runs and nothing is to be handed in.
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.done.is_empty() && self.held_back.is_empty() && self.unanswered == 0
+        self.running.is_empty() && self.done.is_empty() && self.held_back.is_empty() && self.unanswered() == 0
     }
 
     /// Gives up on the handlers that still run, so that the rest can be handed in; says how many.
@@ -293,7 +336,11 @@ impl Slots {
 
     /// Outcomes that have not been answered, wherever they are.
     pub(super) fn unsettled(&self) -> usize {
-        self.done.len() + self.held_back.len() + self.unanswered
+        self.done.len() + self.held_back.len() + self.unanswered()
+    }
+
+    fn unanswered(&self) -> usize {
+        self.flights.iter().flatten().map(|flight| flight.outcomes).sum()
     }
 }
 
@@ -325,7 +372,7 @@ mod tests {
     /// Asks, and answers that `taken` came and then nothing more.
     fn exchange(slots: &mut Slots, now: Instant, taken: std::ops::Range<RunId>, hint: Hint) -> Ask {
         let ask = slots.ask(now).expect("an exchange was due");
-        slots.answered(taken.clone().count(), ask.want, hint, now, WALL);
+        slots.answered(ask.lane, taken.clone().count(), hint, now, WALL);
         taken.for_each(|run| slots.started(run));
         ask
     }
@@ -358,9 +405,73 @@ mod tests {
         slots.ended(2, Some(later(2)));
         slots.ended(3, Some(later(3)));
         assert!(slots.ask(now).is_none(), "one call in flight");
-        slots.answered(0, first.want, Hint::Wait, now, WALL);
+        slots.answered(first.lane, 0, Hint::Wait, now, WALL);
         let second = slots.ask(now).unwrap();
         assert_eq!((runs(&second), second.want), (vec![2, 3], 3));
+    }
+
+    #[test]
+    fn many_that_end_at_once_ride_in_two_calls_that_overlap() {
+        let now = Instant::now();
+        let mut slots = Slots::new(50);
+        exchange(&mut slots, now, 1..51, Hint::Again);
+        assert!(slots.is_full());
+        (1..51).for_each(|run| slots.ended(run, Some(later(run))));
+        let (first, second) = (slots.ask(now).unwrap(), slots.ask(now).unwrap());
+        assert_ne!(first.lane, second.lane);
+        assert_eq!((runs(&first), first.want), ((1..26).collect(), 25));
+        assert_eq!((runs(&second), second.want), ((26..51).collect(), 25));
+        assert!(slots.is_full() && slots.ask(now).is_none());
+        // The one that was sent later is answered first: its slots are filled, those of the other are still asked for.
+        slots.answered(second.lane, 25, Hint::Again, now, WALL);
+        (51..76).for_each(|run| slots.started(run));
+        assert!(slots.is_full());
+        assert!(slots.ask(now).is_none());
+    }
+
+    #[test]
+    fn a_few_that_end_during_a_call_wait_for_its_answer() {
+        let now = Instant::now();
+        let mut slots = Slots::new(50);
+        exchange(&mut slots, now, 1..51, Hint::Again);
+        slots.ended(1, Some(later(1)));
+        let first = slots.ask(now).unwrap();
+        (2..14).for_each(|run| slots.ended(run, Some(later(run))));
+        let second = slots.ask(now).map(|ask| ask.outcomes.len());
+        assert_eq!(second, Some(12), "a share of their own");
+        slots.ended(14, Some(later(14)));
+        assert!(slots.ask(now).is_none(), "no lane is left");
+        slots.answered(first.lane, 1, Hint::Again, now, WALL);
+        slots.started(51);
+        assert!(slots.ask(now).is_none(), "one is no share: it waits for the other call's answer");
+    }
+
+    #[test]
+    fn a_marker_that_comes_during_a_call_outdates_its_answer() {
+        let now = Instant::now();
+        let mut slots = Slots::new(2);
+        exchange(&mut slots, now, 1..2, Hint::Wait);
+        assert_eq!(slots.wait(now), Some(IDLE));
+        slots.ended(1, Some(later(1)));
+        let ask = slots.ask(now).unwrap();
+        assert_eq!(ask.want, 2);
+        slots.woken(Woken::Ready, now, WALL);
+        slots.answered(ask.lane, 0, Hint::Wait, now, WALL);
+        assert_eq!(slots.ask(now).map(|ask| ask.want), Some(2), "it looked before the job was there");
+    }
+
+    #[test]
+    fn closing_makes_up_for_a_marker_that_came_during_a_call() {
+        let now = Instant::now();
+        let mut slots = Slots::new(2);
+        exchange(&mut slots, now, 1..2, Hint::Wait);
+        slots.wait(now);
+        slots.ended(1, Some(later(1)));
+        let ask = slots.ask(now).unwrap();
+        slots.woken(Woken::Ready, now, WALL);
+        slots.set_phase(Phase::Closing);
+        slots.answered(ask.lane, 0, Hint::Wait, now, WALL);
+        assert!(slots.ask(now).unwrap().wake_another);
     }
 
     #[test]
@@ -400,7 +511,7 @@ mod tests {
         let then = now + Duration::from_secs(3);
         let ask = slots.ask(then).expect("by the clock that does not step it is due");
         let stepped = Timestamp::from_millis(WALL.as_millis() - 3_600_000);
-        slots.answered(0, ask.want, Hint::DueAt(due), then, stepped);
+        slots.answered(ask.lane, 0, Hint::DueAt(due), then, stepped);
         assert!(slots.ask(then).is_none(), "the store says that it is not due");
         assert_eq!(slots.wait(then), Some(IDLE_DUE));
         slots.woken(Woken::DueAt(due), then + IDLE_DUE, stepped.after(IDLE_DUE));
@@ -501,8 +612,10 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Ask,
-        Answer(usize),
+        /// Of either call, if there are two.
+        Answer(usize, usize),
         End(usize, bool),
+        EndAll,
         Wait,
         Wake,
         Quiet(bool),
@@ -512,12 +625,13 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => Just(Step::Ask),
-            4 => (0usize..8).prop_map(Step::Answer),
-            6 => ((0usize..8), any::<bool>()).prop_map(|(n, lost)| Step::End(n, lost)),
+            4 => ((0usize..2), (0usize..24)).prop_map(|(which, n)| Step::Answer(which, n)),
+            6 => ((0usize..24), any::<bool>()).prop_map(|(n, lost)| Step::End(n, lost)),
+            2 => Just(Step::EndAll),
             1 => Just(Step::Wait),
             1 => Just(Step::Wake),
             1 => any::<bool>().prop_map(Step::Quiet),
-            1 => (1usize..6).prop_map(Step::Resize),
+            1 => (1usize..32).prop_map(Step::Resize),
         ];
         proptest::collection::vec(step, 1..120)
     }
@@ -528,29 +642,35 @@ mod tests {
         #[test]
         fn nothing_is_lost_or_sent_twice(steps in steps()) {
             let now = Instant::now();
-            let mut slots = Slots::new(3);
-            let (mut most, mut next) = (3usize, 1u64);
+            let mut slots = Slots::new(20);
+            let (mut most, mut next) = (20usize, 1u64);
             let mut running = BTreeSet::new();
-            let mut flight: Option<Ask> = None;
+            let mut flights: Vec<Ask> = Vec::new();
             let (mut owed, mut sent) = (BTreeSet::new(), BTreeSet::new());
             let mut send = |ask: &Ask| for run in runs(ask) { assert!(sent.insert(run), "sent twice"); };
             for step in steps {
                 match step {
                     Step::Ask => if let Some(ask) = slots.ask(now) {
-                        prop_assert!(flight.is_none(), "two in flight");
-                        prop_assert!(running.len() + ask.want <= most.max(running.len()), "more than free");
+                        prop_assert!(flights.iter().all(|other| other.lane != ask.lane), "two in one lane");
+                        let asked = ask.want + flights.iter().map(|other| other.want).sum::<usize>();
+                        prop_assert!(running.len() + asked <= most.max(running.len()), "more than free");
                         send(&ask);
-                        flight = Some(ask);
+                        flights.push(ask);
                     },
-                    Step::Answer(n) => if let Some(ask) = flight.take() {
+                    Step::Answer(which, n) => if which < flights.len() {
+                        let ask = flights.remove(which);
                         let taken = n.min(ask.want);
-                        slots.answered(taken, ask.want, Hint::Wait, now, WALL);
+                        slots.answered(ask.lane, taken, Hint::Wait, now, WALL);
                         for _ in 0..taken { slots.started(next); running.insert(next); next += 1; }
                     },
                     Step::End(n, lost) => if let Some(&run) = running.iter().nth(n) {
                         running.remove(&run);
                         if !lost { owed.insert(run); }
                         slots.ended(run, (!lost).then(|| later(run)));
+                    },
+                    Step::EndAll => for run in std::mem::take(&mut running) {
+                        owed.insert(run);
+                        slots.ended(run, Some(later(run)));
                     },
                     Step::Wait => { slots.wait(now); }
                     Step::Wake => slots.woken(Woken::TimedOut, now, WALL),
@@ -561,8 +681,11 @@ mod tests {
             slots.set_phase(Phase::Closing);
             for run in running { owed.insert(run); slots.ended(run, Some(settle(run, Transition::PutBack))); }
             for _ in 0..200 {
-                if let Some(ask) = flight.take() { slots.answered(0, ask.want, Hint::Wait, now, WALL); }
-                if let Some(ask) = slots.ask(now) { send(&ask); flight = Some(ask); } else { break; }
+                for ask in flights.drain(..) { slots.answered(ask.lane, 0, Hint::Wait, now, WALL); }
+                let Some(ask) = slots.ask(now) else { break };
+                send(&ask);
+                prop_assert!(slots.ask(now).is_none(), "closing goes in order");
+                flights.push(ask);
             }
             prop_assert!(slots.is_over());
             prop_assert_eq!(owed, sent);

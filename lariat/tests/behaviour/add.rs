@@ -13,6 +13,7 @@ on_both_stores! {
     each_kind_of_job_lands_in_its_state,
     an_id_of_ones_own_is_added_once,
     bulk_ids_come_in_order_over_several_calls,
+    a_payload_above_its_size_limit_is_refused_and_nothing_added,
 }
 
 async fn a_job_is_stored_as_given(f: Fixture) {
@@ -71,11 +72,22 @@ async fn bulk_ids_come_in_order_over_several_calls(f: Fixture) {
     assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1201);
 }
 
+async fn a_payload_above_its_size_limit_is_refused_and_nothing_added(f: Fixture) {
+    // "häh" has 6 bytes as JSON: the quotes, and two for the ä.
+    let id = f.queue.add("x", "häh").size_limit(6).await.unwrap();
+    assert_eq!(f.job(&id).await.record.options.size_limit, Some(6), "it is stored as BullMQ stores it");
+    let error = f.queue.add("x", "häh").size_limit(5).await.unwrap_err();
+    assert_eq!(error.to_string(), r#"queue "mail": data size "6 bytes" must be at most 5 (the size limit)"#);
+    let bulk = [NewJob::new("x", &1), NewJob::new("x", "häh").size_limit(5)];
+    assert!(f.queue.add_bulk(bulk).await.unwrap_err().is_invalid());
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
+}
+
 #[tokio::test]
 async fn adds_at_the_same_time_share_calls() {
     let f = Fixture::start();
     f.queue.add("first", &0).await.unwrap();
-    let before = scripts_run(&f);
+    let before = f.scripts_run();
     let adds = (0..200).map(|n| {
         let queue = f.queue.clone();
         tokio::spawn(async move { queue.add("n", &n).await.unwrap() })
@@ -85,18 +97,8 @@ async fn adds_at_the_same_time_share_calls() {
         ids.insert(add.await.unwrap());
     }
     assert_eq!(ids.len(), 200);
-    let calls = scripts_run(&f) - before;
+    let calls = f.scripts_run() - before;
     assert!(calls <= 100, "200 adds took {calls} calls");
-}
-
-/// Calls of scripts that the server has seen.
-fn scripts_run(f: &Fixture) -> u64 {
-    let stats: String = f.redis("INFO commandstats");
-    let line = |name: &str| {
-        let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
-        rest.split_once(',')?.0.parse::<u64>().ok()
-    };
-    line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
 }
 
 #[tokio::test]
@@ -111,6 +113,7 @@ async fn bad_input_is_refused_before_any_io() {
         (queue.add("x", &1).id("17").await, "job id \"17\""),
         (queue.add("x", &1).id("a:b").await, "job id \"a:b\""),
         (queue.add("", &1).await, "job name"),
+        (queue.add("x", "12").size_limit(3).await, "data size \"4 bytes\""),
         (queue.add("x", &1).backoff(Backoff::fixed(Duration::ZERO).jitter(2.0)).await, "backoff jitter \"2\""),
     ];
     for (result, words) in cases {

@@ -67,7 +67,8 @@ async fn the_job_is_there_with_the_commit_and_not_before() {
     let tx = begin(&mut db);
     tx.execute("INSERT INTO customer VALUES ('ada')", []).unwrap();
     let added = f.queue.add_in(&tx, "welcome", &"ada").attempts(3).priority(4).timeout(SECOND).write().unwrap();
-    let later = f.queue.add_in(&tx, "remind", &"ada").delay(Duration::from_secs(3600)).id("remind-ada").write().unwrap();
+    let later =
+        f.queue.add_in(&tx, "remind", &"ada").delay(Duration::from_secs(3600)).id("remind-ada").write().unwrap();
     assert_eq!((added.as_str(), later.as_str()), ("1", "remind-ada"));
     assert!(f.queue.job(&added).await.unwrap().is_none() && customers(&f) == 0, "not committed");
     tx.commit().unwrap();
@@ -127,8 +128,10 @@ async fn an_error_has_written_nothing_and_the_transaction_goes_on() {
     let error = f.queue.add_in(&tx, "x", &1).id("a:b").write().unwrap_err();
     assert!(error.is_invalid(), "{error}");
     // One that fails half-way, in the file itself.
-    tx.execute_batch("CREATE TEMP TRIGGER no BEFORE INSERT ON main.payload WHEN NEW.data = '13' BEGIN SELECT raise(FAIL, 'no'); END")
-        .unwrap();
+    tx.execute_batch(
+        "CREATE TEMP TRIGGER no BEFORE INSERT ON main.payload WHEN NEW.data = '13' BEGIN SELECT raise(FAIL, 'no'); END",
+    )
+    .unwrap();
     let error = f.queue.add_bulk_in(&tx, (10..15).map(|n| NewJob::new("x", &n))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
     let id = f.queue.add_in(&tx, "x", &1).write().unwrap();

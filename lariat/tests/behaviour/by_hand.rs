@@ -20,6 +20,8 @@ on_both_stores! {
     a_dropped_job_goes_back_to_the_front_unspent,
     a_paused_queue_and_a_reached_limit_hand_out_nothing,
     by_hand_and_by_worker_share_a_queue,
+    settling_takes_the_next_job_when_asked_to,
+    a_refused_outcome_takes_nothing_with_it,
 }
 
 fn by_hand(f: &Fixture) -> ManualBuilder {
@@ -140,6 +142,58 @@ async fn a_dropped_job_goes_back_to_the_front_unspent(f: Fixture) {
     drop(again);
     f.until(&ids[0], JobState::Waiting).await;
     assert_eq!(lock(&f, &ids[0]), None);
+}
+
+async fn settling_takes_the_next_job_when_asked_to(f: Fixture) {
+    let manual = by_hand(&f).start().unwrap();
+    let ids = f.queue.add_bulk((0..4).map(|n| NewJob::new("n", &n).attempts(2))).await.unwrap();
+    f.queue.set_global_concurrency(Some(1)).await.unwrap();
+    let first = take(&manual).await;
+    assert!(manual.take().await.unwrap().is_none(), "one at a time");
+    let second = first.complete_and_take("done").await.unwrap().expect("the first makes room as it ends");
+    assert_eq!((second.job().id(), lock(&f, &ids[0])), (&ids[1], None));
+    assert_eq!(lock(&f, &ids[1]).as_deref(), Some(second.job().token()));
+    let third = second.fail_and_take("no").await.unwrap().unwrap();
+    assert_eq!(third.job().id(), &ids[2]);
+    let fourth = third.retry_and_take("busy").await.unwrap().unwrap();
+    assert_eq!(fourth.job().id(), &ids[3]);
+    let again = fourth.complete_and_take(&()).await.unwrap().expect("the third is tried again");
+    assert_eq!((again.job().id(), again.job().attempt()), (&ids[2], 2));
+    assert!(again.complete_and_take(&()).await.unwrap().is_none(), "none is left");
+    let mut states = Vec::new();
+    for id in &ids {
+        states.push(f.state(id).await.unwrap());
+    }
+    assert_eq!(states, [JobState::Completed, JobState::Failed, JobState::Completed, JobState::Completed]);
+}
+
+async fn a_refused_outcome_takes_nothing_with_it(f: Fixture) {
+    let manual = by_hand(&f).without_renewal().start().unwrap();
+    let ids = f.queue.add_bulk((0..2).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let taken = take(&manual).await;
+    f.drop_lock("1");
+    let error = taken.complete_and_take(&()).await.unwrap_err();
+    assert_eq!((error.refusal(), error.job()), (Some(Refusal::MissingLock), Some("1")), "{error}");
+    f.until(&ids[1], JobState::Waiting).await;
+    let next = take(&manual).await;
+    assert_eq!((next.job().id(), next.job().attempt()), (&ids[1], 1));
+    next.complete(&()).await.unwrap();
+}
+
+#[tokio::test]
+async fn settling_and_taking_the_next_is_one_call() {
+    let f = Fixture::start();
+    // Nothing but what the test does runs a script: no renewal, and the first search for stalled jobs is over.
+    let manual = by_hand(&f).lock_duration(3600 * SECOND).stalled_interval(3600 * SECOND).start().unwrap();
+    wait::until_async("the first search", || async { f.redis::<bool>("EXISTS bull:mail:stalled-check") }).await;
+    f.queue.add_bulk((0..20).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let mut next = manual.take().await.unwrap();
+    let (before, mut done) = (f.scripts_run(), 0);
+    while let Some(taken) = next {
+        next = taken.complete_and_take(&()).await.unwrap();
+        done += 1;
+    }
+    assert_eq!((done, f.scripts_run() - before), (20, 20));
 }
 
 #[tokio::test]

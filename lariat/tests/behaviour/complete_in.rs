@@ -107,10 +107,8 @@ async fn a_completion_in_a_transaction_leaves_what_any_other_leaves() {
             }
             Ok(job.attempt())
         });
-        wait::until_async("all have ended", || async {
-            f.queue.overview().await.unwrap().counts.unfinished() == 0
-        })
-        .await;
+        wait::until_async("all have ended", || async { f.queue.overview().await.unwrap().counts.unfinished() == 0 })
+            .await;
         worker.close(SECOND).await;
         let mut said = Vec::new();
         loop {
@@ -124,8 +122,10 @@ async fn a_completion_in_a_transaction_leaves_what_any_other_leaves() {
         let file = f.file().connect();
         let ended: i64 = file.query_row("SELECT sum(ended) FROM metric", [], |row| row.get(0)).unwrap();
         let kept = f.queue.jobs(JobState::Completed, 0, 10).await.unwrap().jobs;
-        let kept: Vec<_> =
-            kept.iter().map(|j| (j.id.to_string(), j.return_value.clone().unwrap().get().to_owned(), j.attempts_made)).collect();
+        let kept: Vec<_> = kept
+            .iter()
+            .map(|j| (j.id.to_string(), j.return_value.clone().unwrap().get().to_owned(), j.attempts_made))
+            .collect();
         assert_eq!((kept.len(), ended), (2, 5));
         left.push((said, kept, ended, f.queue.overview().await.unwrap().counts));
     }

@@ -1,7 +1,7 @@
-//! Every example runs, on a server of the test's own, and says what it says it does.
+//! Every example runs as the program that it is, on a store of the test's own, and says what it says it does.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::fixture::{Fixture, on_both_stores};
 
@@ -12,33 +12,42 @@ on_both_stores! {
     by_hand,
 }
 
-macro_rules! examples {
-    ($($name:ident = $path:literal;)*) => {
-        const ALL: &[&str] = &[$(stringify!($name)),*];
-        $(
-            // As it is, so that what is tested is what is shown; only its `main` is not called.
-            #[path = $path]
-            #[allow(dead_code, unreachable_pub, reason = "an example is a program of its own")]
-            mod $name;
-        )*
-    };
+const ALL: [&str; 5] = ["by_hand", "hello", "one_program", "retry_and_backoff", "router_with_state"];
+
+fn source(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).with_extension("rs")
 }
 
-examples! {
-    hello = "../../examples/hello.rs";
-    retry_and_backoff = "../../examples/retry_and_backoff.rs";
-    router_with_state = "../../examples/router_with_state.rs";
-    by_hand = "../../examples/by_hand.rs";
-    one_program = "../../examples/one_program.rs";
+/// Where cargo puts examples: beside the folder of this test. It builds them with the tests, unless it was told to build
+/// some tests only.
+fn program(example: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let profile = this.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    let changed = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
+    let is_new = changed(&program) >= changed(&source(example));
+    assert!(is_new, "example {example} is not built as it is now: `cargo build -p lariat --examples` first");
+    program
+}
+
+/// What the program writes.
+fn lines(f: &Fixture, example: &str) -> Vec<String> {
+    said(Command::new(program(example)).env("LARIAT_STORE", f.url()))
+}
+
+fn said(command: &mut Command) -> Vec<String> {
+    let ran = command.output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(String::from_utf8(ran.stderr).unwrap(), "");
+    String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 async fn hello(f: Fixture) {
-    let lines = hello::run(&f.store).await.unwrap();
-    assert_eq!(lines, ["completed: \"sent to ada@example.org\"", "failed: \"nobody\" is no address"]);
+    assert_eq!(lines(&f, "hello"), ["completed: \"sent to ada@example.org\"", "failed: \"nobody\" is no address"]);
 }
 
 async fn retry_and_backoff(f: Fixture) {
-    let lines = retry_and_backoff::run(&f.store).await.unwrap();
+    let lines = lines(&f, "retry_and_backoff");
     assert_eq!(
         lines[..3],
         ["fixed: attempt 1: too busy, again in 10ms", "fixed: attempt 2: too busy, again in 10ms", "fixed: completed"]
@@ -55,22 +64,21 @@ async fn retry_and_backoff(f: Fixture) {
 }
 
 async fn router_with_state(f: Fixture) {
-    let lines = router_with_state::run(&f.store).await.unwrap();
+    let lines = lines(&f, "router_with_state");
     assert_eq!(lines[..2], ["completed: \"invoice 1 for Ada: 19.99 EUR\"", "completed: \"thank you, Ada\""]);
     assert!(lines[2].starts_with("failed: no handler for jobs named \"refund\""), "{}", lines[2]);
 }
 
 async fn by_hand(f: Fixture) {
-    let lines = by_hand::run(&f.store).await.unwrap();
-    assert_eq!(lines, ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
+    assert_eq!(lines(&f, "by_hand"), ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
 }
 
 /// Nothing but the URL differs.
-#[tokio::test]
-async fn one_program_on_both_stores() {
+#[test]
+fn one_program_on_both_stores() {
     let (server, file) = (interop::redis::RedisServer::start(), crate::file::TestFile::new());
-    let on_redis = one_program::run(&server.url()).await.unwrap();
-    let in_a_file = one_program::run(&file.url()).await.unwrap();
+    let on_redis = said(Command::new(program("one_program")).arg(server.url()));
+    let in_a_file = said(Command::new(program("one_program")).arg(file.url()));
     assert_eq!(on_redis, in_a_file);
     assert_eq!(
         on_redis,
@@ -92,6 +100,7 @@ async fn one_program_on_both_stores() {
 fn none_is_left_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let names: BTreeSet<String> = names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    assert_eq!(names, ALL.iter().map(|name| (*name).to_owned()).collect());
+    let mut names: Vec<String> = names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ALL);
 }

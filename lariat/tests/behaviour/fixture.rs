@@ -112,6 +112,14 @@ impl Fixture {
         }
     }
 
+    /// The store's URL.
+    pub(crate) fn url(&self) -> String {
+        match &self.server {
+            Place::Redis(server) => server.url(),
+            Place::Sqlite(file) => file.url(),
+        }
+    }
+
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.store, QUEUE)
     }
@@ -122,6 +130,16 @@ impl Fixture {
         let mut cmd = redis::cmd(words.next().unwrap());
         cmd.arg(words.collect::<Vec<_>>());
         cmd.query(&mut self.server.connection()).unwrap()
+    }
+
+    /// Calls of scripts that the server has seen.
+    pub(crate) fn scripts_run(&self) -> u64 {
+        let stats: String = self.redis("INFO commandstats");
+        let line = |name: &str| {
+            let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
+            rest.split_once(',')?.0.parse::<u64>().ok()
+        };
+        line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
     }
 
     /// The token that holds a job's lock.

@@ -36,6 +36,8 @@ async fn a_long_job_keeps_its_lock(f: Fixture) {
     tokio::time::sleep(Duration::from_millis(2400)).await;
     assert_eq!(f.lock_of("1"), token);
     assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
+    let locks = worker.lock_metrics();
+    assert!(locks.renewed >= 2 && locks.calls.ok >= 2 && locks.trust_left.min().is_some(), "{locks:?}");
     gate.open();
     f.until(&id, JobState::Completed).await;
 }

@@ -23,4 +23,5 @@ mod recover;
 mod robust;
 mod router;
 mod telemetry;
+mod testing;
 mod work;

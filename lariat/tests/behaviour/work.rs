@@ -29,6 +29,7 @@ on_both_stores! {
     order_is_arrival_then_priority_and_lifo_goes_first,
     a_delayed_job_runs_when_it_is_due_and_not_before,
     as_many_run_at_a_time_as_were_asked_for,
+    many_that_end_at_once_are_handed_in_by_two_lanes_of_one_worker,
     a_paused_queue_hands_out_nothing_until_resumed,
     a_quiet_worker_takes_nothing_and_goes_on_when_told,
     ended_jobs_are_kept_as_asked,
@@ -312,6 +313,31 @@ async fn as_many_run_at_a_time_as_were_asked_for(f: Fixture) {
     assert_eq!(worker.active().len(), 5);
     gate.open();
     interop::wait::until_async("all done", || async { f.queue.overview().await.unwrap().counts.completed == 7 }).await;
+}
+
+async fn many_that_end_at_once_are_handed_in_by_two_lanes_of_one_worker(f: Fixture) {
+    const SLOTS: usize = 32;
+    let jobs: Vec<NewJob> = (0..SLOTS * 12).map(|n| NewJob::new("wave", &n)).collect();
+    let ids = f.queue.add_bulk(jobs).await.unwrap();
+    let lanes = Arc::new(Mutex::new(HashSet::new()));
+    let (together, seen) = (Arc::new(tokio::sync::Barrier::new(SLOTS)), Arc::clone(&lanes));
+    let handler = move |job: Job| {
+        let (together, seen) = (Arc::clone(&together), Arc::clone(&seen));
+        async move {
+            seen.lock().unwrap().insert(job.token().rsplit_once(':').unwrap().0.to_owned());
+            together.wait().await;
+            Ok::<_, JobError>(job.starts())
+        }
+    };
+    let worker = f.worker().name("wide").concurrency(SLOTS).start(handler).unwrap();
+    for id in ids {
+        let job = f.until(&id, JobState::Completed).await;
+        assert_eq!(job.record.return_value.unwrap().get(), "1", "each ran once");
+    }
+    assert_eq!(lanes.lock().unwrap().len(), 2);
+    let workers = f.queue.workers().await.unwrap();
+    assert_eq!(workers.iter().map(|worker| worker.name.as_deref()).collect::<Vec<_>>(), [Some("wide")]);
+    worker.close(SECOND).await;
 }
 
 async fn a_paused_queue_hands_out_nothing_until_resumed(f: Fixture) {

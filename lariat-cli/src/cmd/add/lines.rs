@@ -29,7 +29,6 @@ pub(super) fn job(line: &[u8]) -> Result<Option<NewJob>, String> {
     }
     let Line { name, data, opts } = serde_json::from_slice(line).map_err(|e| in_line(&e))?;
     let options = opts::read(opts)?;
-    opts::check_size(&options, data.get())?;
     let job = NewJob::new(name, &data).options(options);
     job.check().map_err(|e| e.to_string())?;
     Ok(Some(job))
@@ -71,7 +70,10 @@ mod tests {
             ("{\"name\":\"a\",\"option\":{}}", "unknown field `option`"),
             ("{\"name\":\"a\",\"opts\":{\"priority\":2097152}}", "must be 0 to 2097151"),
             ("{\"name\":\"a\",\"opts\":{\"jobId\":\"a:b\"}}", "must not contain ':'"),
-            ("{\"name\":\"a\",\"data\":\"long\",\"opts\":{\"sizeLimit\":5}}", "more than opts.sizeLimit"),
+            (
+                "{\"name\":\"a\",\"data\":\"long\",\"opts\":{\"sizeLimit\":5}}",
+                "data size \"6 bytes\" must be at most 5",
+            ),
             ("{\"name\":\"a\"} x", "trailing characters at column"),
         ] {
             let error = error(line);

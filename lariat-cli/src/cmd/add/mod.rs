@@ -24,7 +24,7 @@ struct Added<'a> {
 }
 
 pub(super) async fn run(store: &StoreArgs, args: AddArgs) -> Result<u8, Failure> {
-    let store = super::open(store)?;
+    let store = crate::store::open(store)?;
     if args.stdin {
         many::run(&store, &args).await?;
     } else {

@@ -16,7 +16,7 @@ const PAGE: u64 = 100;
 const REASON: usize = 120;
 
 pub(super) async fn run(store: &StoreArgs, args: &ListArgs) -> Result<u8, Failure> {
-    let queue = crate::cmd::open_queue(store, &args.queue)?;
+    let queue = crate::store::open_queue(store, &args.queue)?;
     let mut pages = Pages::new(&queue, args);
     let mut form = if args.json { Form::Json(Array::default()) } else { Form::text(args.state) };
     let mut damaged = 0_usize;
@@ -36,8 +36,7 @@ pub(super) async fn run(store: &StoreArgs, args: &ListArgs) -> Result<u8, Failur
     Ok(if damaged > 0 { status::FAILED } else { status::DONE })
 }
 
-/// A listing, page by page. A job that comes again in the next page is not listed twice: the queue goes on meanwhile, and
-/// a page that passes over ids without a record reaches into the next.
+/// A listing, page by page. A job that comes again in the next page is not listed twice: the queue goes on meanwhile.
 struct Pages<'a> {
     queue: &'a Queue,
     args: &'a ListArgs,
@@ -74,7 +73,7 @@ impl<'a> Pages<'a> {
         let listed = std::mem::replace(&mut self.listed, ids.map(str::to_owned).collect());
         page.jobs.retain(|job| !listed.contains(job.id.as_str()));
         page.damaged.retain(|job| !listed.contains(&job.id));
-        self.from = self.from.saturating_add(read);
+        self.from = page.next;
         self.left -= (page.jobs.len() + page.damaged.len()) as u64;
         Ok(Some(page))
     }

@@ -54,7 +54,7 @@ impl Target {
     }
 
     fn new(store: &StoreArgs, queue: &str, id: &str) -> Result<Target, Failure> {
-        Ok(Target { queue: super::open_queue(store, queue)?, id: JobId::existing(id)? })
+        Ok(Target { queue: crate::store::open_queue(store, queue)?, id: JobId::existing(id)? })
     }
 
     /// The job as it is now.

@@ -10,7 +10,7 @@ use crate::failure::{Failure, status};
 use crate::output;
 
 pub(super) async fn run(store: &StoreArgs, args: &LimitArgs) -> Result<u8, Failure> {
-    let queue = crate::cmd::open_queue(store, &args.queue)?;
+    let queue = crate::store::open_queue(store, &args.queue)?;
     if let Some(Limit(most)) = args.concurrency {
         queue.set_global_concurrency(most).await?;
     }

@@ -26,7 +26,7 @@ struct Paused<'a> {
 }
 
 async fn set_paused(store: &StoreArgs, args: &OneQueue, paused: bool) -> Result<u8, Failure> {
-    let queue = super::open_queue(store, &args.queue)?;
+    let queue = crate::store::open_queue(store, &args.queue)?;
     if paused {
         queue.pause().await?;
     } else {

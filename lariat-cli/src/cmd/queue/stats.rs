@@ -15,7 +15,7 @@ use crate::table::Table;
 const PAGE: usize = 50;
 
 pub(super) async fn one(store: &StoreArgs, args: &OneQueue) -> Result<u8, Failure> {
-    let overview = crate::cmd::open_queue(store, &args.queue)?.overview().await?;
+    let overview = crate::store::open_queue(store, &args.queue)?.overview().await?;
     if args.json {
         output::print_json(&Shape::of(&args.queue, &overview))?;
     } else {
@@ -25,7 +25,7 @@ pub(super) async fn one(store: &StoreArgs, args: &OneQueue) -> Result<u8, Failur
 }
 
 pub(super) async fn all(store: &StoreArgs, args: &QueuesArgs) -> Result<u8, Failure> {
-    let store = crate::cmd::open(store)?;
+    let store = crate::store::open(store)?;
     let names = store.queues().await?;
     let (mut array, mut table) = (Array::default(), Table::new(HEADS));
     for names in names.chunks(PAGE) {

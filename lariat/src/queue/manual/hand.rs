@@ -19,8 +19,7 @@ use crate::job::{Held, Job};
 use crate::store::exchange::{
     Exchange, Failure, Hint, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Woken,
 };
-use crate::time::Timestamp;
-use crate::worker::{Announcer, Answered, EndTerms, Grant, Hold, Lease, Limits, StoreCalls, failed, tell};
+use crate::worker::{Answered, EndTerms, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
 
 /// How long those who ask wait for a store that does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,10 +39,9 @@ pub(super) struct Hand {
     pub limits: Limits,
     pub limiter: Option<RateLimit>,
     pub name: Option<Arc<str>>,
-    pub say: Announcer,
     pub runtime: Runtime,
     /// Held during a call.
-    pub lane: Mutex<Lane>,
+    pub calling: Mutex<Calling>,
     /// Held during a wait for the marker: there is one connection for it.
     pub waiting: Mutex<()>,
     /// Set once the store was found to let us do this.
@@ -51,16 +49,15 @@ pub(super) struct Hand {
     pub _stop: DropGuard,
 }
 
-/// Where the lane is.
-#[derive(Debug)]
-pub(super) struct Lane {
-    number: u64,
+/// Where the lane is, and the number of the next job's token.
+pub(super) struct Calling {
+    lane: Lane,
     first: u64,
 }
 
-impl Default for Lane {
-    fn default() -> Lane {
-        Lane { number: 0, first: 1 }
+impl Calling {
+    pub(super) fn new() -> Calling {
+        Calling { lane: Lane::new(), first: 1 }
     }
 }
 
@@ -84,16 +81,12 @@ async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
     }
     while !answer.is_closed() {
         let Some(answered) = hand.exchange(Vec::new(), 1, false).await else { return };
-        let hint = answered.reply.hint;
-        match hand.received(answered).await {
-            Ok(Received::Job(job)) => {
-                // When nobody waits for it any more, dropping it puts it back.
-                return drop(answer.send(Ok(Some(job))));
-            }
-            Ok(Received::Another) => continue,
-            Ok(Received::Nothing) => {}
+        let hint = match hand.received(answered).await {
+            // When nobody waits for it any more, dropping it puts it back.
+            Ok(Received::Job(job)) => return drop(answer.send(Ok(Some(job)))),
+            Ok(Received::Nothing(hint)) => hint,
             Err(error) => return drop(answer.send(Err(error))),
-        }
+        };
         if Instant::now() >= until {
             return drop(answer.send(Ok(None)));
         }
@@ -102,23 +95,28 @@ async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
 }
 
 /// What came of a call that wanted a job.
-enum Received {
+pub(crate) enum Received {
     Job(TakenJob),
-    /// One came that was not to be handed out: there may be another.
-    Another,
-    Nothing,
+    /// None, and what to do next.
+    Nothing(Hint),
+}
+
+/// What came of one job that a call brought.
+enum Brought {
+    ToRun(TakenJob),
+    /// It was not to be handed out: there may be another.
+    Settled,
 }
 
 impl Hand {
     /// One call; None where the store has not answered for so long that no lock can be left.
     pub(super) async fn exchange(&self, outcomes: Vec<Settle>, want: usize, wake_another: bool) -> Option<Answered> {
-        let mut lane = self.lane.lock().await;
-        lane.number += 1;
-        let first = lane.first;
-        lane.first += want as u64;
+        let mut calling = self.calling.lock().await;
+        let first = calling.first;
+        calling.first += want as u64;
         let exchange = Exchange {
-            call: self.calls.lane_call(lane.number),
-            now: Timestamp::now(),
+            call: calling.lane.next(),
+            now: self.calls.now(),
             outcomes,
             want,
             lease: LeaseTerms { first, lock_duration: self.terms.lock_duration(), worker: self.name.clone() },
@@ -130,12 +128,26 @@ impl Hand {
         tokio::time::timeout(longest, self.calls.clone().exchange(exchange)).await.ok()
     }
 
-    async fn received(self: &Arc<Self>, answered: Answered) -> Result<Received, Error> {
-        let Answered { reply, sent } = answered;
-        for dropped in &reply.dropped {
-            tell::dropped(self.queue.as_str(), dropped);
+    /// The job that a call brought. Where that is not to be handed out, the next one that is.
+    pub(super) async fn received(self: &Arc<Self>, mut answered: Answered) -> Result<Received, Error> {
+        loop {
+            let Answered { reply, sent } = answered;
+            for dropped in &reply.dropped {
+                tell::dropped(self.queue.as_str(), dropped);
+            }
+            let Some(taken) = reply.jobs.into_iter().next() else { return Ok(Received::Nothing(reply.hint)) };
+            if let Brought::ToRun(job) = self.brought(taken, sent).await? {
+                return Ok(Received::Job(job));
+            }
+            let Some(again) = self.exchange(Vec::new(), 1, false).await else {
+                return Ok(Received::Nothing(Hint::Again));
+            };
+            answered = again;
         }
-        let Some(Taken { id, token, record }) = reply.jobs.into_iter().next() else { return Ok(Received::Nothing) };
+    }
+
+    async fn brought(self: &Arc<Self>, taken: Taken, sent: lariat_lock::Instant) -> Result<Brought, Error> {
+        let Taken { id, token, record } = taken;
         let settle = |to| Settle { id: id.clone(), token: Arc::clone(&token), to };
         let record = match record {
             Ok(record) => *record,
@@ -143,7 +155,7 @@ impl Hand {
                 let failure = Failure { stacktrace: vec![problem.clone()], reason: problem };
                 let to = Transition::Fail { failure, keep: self.limits.remove_on_fail, attempts: 1 };
                 self.exchange(vec![settle(to)], 0, false).await;
-                return Ok(Received::Another);
+                return Ok(Brought::Settled);
             }
         };
         if let Some(scheduler) = &record.scheduler {
@@ -156,7 +168,7 @@ impl Hand {
         if let Some(reason) = record.deferred_failure.clone() {
             let to = failed(reason, &record, &self.limits);
             self.exchange(vec![settle(to)], 0, false).await;
-            return Ok(Received::Another);
+            return Ok(Brought::Settled);
         }
         let hold = match &self.locks {
             None => Hold::Lent { until: sent + self.terms.trust_window() },
@@ -181,9 +193,9 @@ impl Hand {
             ends: EndTerms { keep: self.limits.remove_on_complete, metrics: None },
             locks: self.locks.clone(),
         };
-        let lease = Arc::new(Lease::new(grant, self.calls.backend(), self.say.clone()));
+        let lease = Arc::new(Lease::new(grant, &self.calls));
         let job = Job::new(self.queue.as_str().into(), record, Arc::clone(&lease) as Arc<dyn Held>);
-        Ok(Received::Job(TakenJob::new(job, lease, Arc::clone(self))))
+        Ok(Brought::ToRun(TakenJob::new(job, lease, Arc::clone(self))))
     }
 
     /// Waits until there may be a job, or nobody wants one any more.
@@ -198,7 +210,7 @@ impl Hand {
                 return;
             }
             // At least something, or two clocks that disagree would make a busy loop.
-            Hint::DueAt(due) => due.since(Timestamp::now()).clamp(Duration::from_millis(1), IDLE_DUE),
+            Hint::DueAt(due) => due.since(self.calls.now()).clamp(Duration::from_millis(1), IDLE_DUE),
             Hint::Paused | Hint::Wait => IDLE,
         };
         let _turn = tokio::select! {

@@ -87,7 +87,7 @@ async fn work(queue: &dyn QueueBackend, jobs: usize, each: usize) {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_exchange_and_add() {
     for each in [1, 5, 10, 25, 50] {
         let server = RedisServer::start();
@@ -103,7 +103,7 @@ async fn cost_of_exchange_and_add() {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_extend() {
     let server = RedisServer::start();
     let mut connection = server.connection();
@@ -127,7 +127,7 @@ async fn cost_of_extend() {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_recover() {
     let server = RedisServer::start();
     let queue = open(&server.url(), "q");
@@ -170,7 +170,7 @@ async fn cost_of_recover() {
 
 /// One script each: what a job with many below it, a long legacy list or a large page holds the server for.
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_changes_and_pages() {
     use crate::JobState;
     use crate::store::change::{Change, ChangeJob, Setting};

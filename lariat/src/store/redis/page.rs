@@ -31,12 +31,13 @@ pub(super) async fn page(link: &Link, keys: &Keys, page: &Page, deadline: Durati
         for job in jobs {
             push(&mut found, job)?;
         }
+        from = from.saturating_add(looked);
         if looked < MOST_LOOKED_AT {
             break;
         }
-        from = from.saturating_add(looked);
         wanted = wanted.saturating_sub(jobs.len() as u64);
     }
+    found.next = from;
     Ok(found)
 }
 

@@ -103,7 +103,7 @@ fn report(what: &str, n: usize, began: Began) {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_exchange_and_add() {
     for options in ["?durability=normal", ""] {
         for each in [1, 10, 50] {
@@ -121,7 +121,7 @@ async fn cost_of_exchange_and_add() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_a_whole_worker() {
     for options in ["?durability=normal", ""] {
         let bench = Bench::new(options);
@@ -156,7 +156,7 @@ async fn cost_of_a_whole_worker() {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_with_many_jobs() {
     let bench = Bench::new("?durability=normal");
     let queue = bench.backend();
@@ -175,7 +175,7 @@ async fn cost_with_many_jobs() {
 }
 
 #[tokio::test]
-#[ignore = "figures, not a test"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn cost_of_extend() {
     let bench = Bench::new("?durability=normal");
     let queue = bench.backend();

@@ -76,7 +76,7 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, exchange: &Exchange) -> Result<Answer,
         }
         Known::New { seen } => seen,
     };
-    let mut ends = Ends::default();
+    let mut ends = Ends::of(&work)?;
     let verdicts =
         exchange.outcomes.iter().map(|settle| work.finish(settle, &mut ends)).collect::<Result<Vec<_>, _>>()?;
     work.close_ends(ends, exchange.metrics)?;
@@ -147,7 +147,7 @@ fn drained_where_empty(work: &mut Work<'_, '_>) -> Result<(), Fault> {
 /// lane. It is an error where it is not accepted.
 pub(super) fn settle_alone(tx: &mut Tx<'_>, key: &QueueKey, settle: &SettleIn<'_>) -> Result<(), Fault> {
     let mut work = Work::on(tx, key, settle.now.as_millis())?;
-    let mut ends = Ends::default();
+    let mut ends = Ends::of(&work)?;
     match work.finish(settle.settle, &mut ends)? {
         Verdict::Accepted | Verdict::Resume => {}
         Verdict::Refused(refusal) => return Err(refusal.into()),
@@ -181,7 +181,7 @@ fn again(work: &mut Work<'_, '_>, exchange: &Exchange, recorded: &Recorded) -> R
 /// Waits until there may be work. Nothing is used up by a wait, so one that is dropped loses nothing.
 pub(super) async fn wait(writer: Arc<Writer>, key: Arc<QueueKey>, longest: Duration) -> Result<Woken, Error> {
     let ends = tokio::time::Instant::now() + longest;
-    let mut signals = writer.wakes().watch(&key);
+    let mut signals = writer.watch(&key);
     look(&writer, &key).await?;
     loop {
         let left = ends.saturating_duration_since(tokio::time::Instant::now());

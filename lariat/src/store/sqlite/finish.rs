@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, params};
 
 use super::events::Kind;
 use super::fault::Fault;
@@ -18,8 +18,9 @@ use crate::store::exchange::{Failure, Settle, Transition, Verdict};
 const MOST_REMOVED: i64 = 1000;
 
 /// What the ends of one call add up to.
-#[derive(Default)]
-pub(super) struct Ends {
+pub(super) struct Ends<'c> {
+    /// What most ends are, looked up once a call.
+    complete: CachedStatement<'c>,
     /// Ends by the number of their state.
     counts: BTreeMap<i64, i64>,
     /// Ends under a rule that has not been applied yet.
@@ -44,7 +45,7 @@ impl End<'_> {
 
 impl Work<'_, '_> {
     /// An outcome that is an end.
-    pub(super) fn finish(&mut self, settle: &Settle, ends: &mut Ends) -> Result<Verdict, Fault> {
+    pub(super) fn finish(&mut self, settle: &Settle, ends: &mut Ends<'_>) -> Result<Verdict, Fault> {
         let (end, keep) = match &settle.to {
             Transition::Complete { value, keep } => (End::Completed { value: value.get() }, *keep),
             Transition::Fail { failure, keep, attempts } => (End::Failed { failure, attempts: *attempts }, *keep),
@@ -52,7 +53,7 @@ impl Work<'_, '_> {
         };
         if let End::Completed { value } = end
             && keep.count != Some(0)
-            && self.completes_at_once(settle, value)?
+            && self.completes_at_once(settle, value, ends)?
         {
             return self.ended(settle.id.as_str(), end, 0, keep, ends).map(|()| Verdict::Accepted);
         }
@@ -71,7 +72,7 @@ impl Work<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
-    fn end(&mut self, id: &str, job: &Found, end: End<'_>, keep: Keep, ends: &mut Ends) -> Result<(), Fault> {
+    fn end(&mut self, id: &str, job: &Found, end: End<'_>, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
         if job.linked {
             let value = match end {
@@ -90,16 +91,11 @@ impl Work<'_, '_> {
 
     /// What most jobs come to, in one statement: it has neither children nor a parent, and its lock is held. A number is
     /// taken for a row here; the token says whether it is that job's.
-    fn completes_at_once(&mut self, settle: &Settle, value: &str) -> Result<bool, Fault> {
+    fn completes_at_once(&mut self, settle: &Settle, value: &str, ends: &mut Ends<'_>) -> Result<bool, Fault> {
         let Some(number) = as_number(settle.id.as_str()) else { return Ok(false) };
         let (boot, place) = (self.tx.boot, self.edit()?.behind());
-        let done = self.tx.run(
-            "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
-                    made = made + 1, finished_on = ?2, return_value = ?4
-             WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
-               AND pending = 0 AND unsuccessful = 0 AND linked = 0",
-            params![job_row(self.queue, number), self.now, place, value, settle.token, boot],
-        )? > 0;
+        let row = job_row(self.queue, number);
+        let done = ends.complete.execute(params![row, self.now, place, value, settle.token, boot])? > 0;
         if done {
             self.moved(JobState::Active, JobState::Completed)?;
         }
@@ -107,7 +103,7 @@ impl Work<'_, '_> {
     }
 
     /// A job has ended: counts it, and says so.
-    fn ended(&mut self, id: &str, end: End<'_>, made: i64, keep: Keep, ends: &mut Ends) -> Result<(), Fault> {
+    fn ended(&mut self, id: &str, end: End<'_>, made: i64, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
         if keep.count != Some(0) {
             ends.under(self, state, keep)?;
@@ -147,7 +143,7 @@ impl Work<'_, '_> {
     }
 
     /// Applies what is left of the rules, and counts the ends by the minute.
-    pub(super) fn close_ends(&mut self, mut ends: Ends, points: Option<u32>) -> Result<(), Fault> {
+    pub(super) fn close_ends(&mut self, mut ends: Ends<'_>, points: Option<u32>) -> Result<(), Fault> {
         ends.apply(self)?;
         let Some(points) = points.filter(|points| *points > 0) else { return Ok(()) };
         for (state, ended) in ends.counts {
@@ -202,7 +198,17 @@ impl Work<'_, '_> {
     }
 }
 
-impl Ends {
+impl<'c> Ends<'c> {
+    pub(super) fn of(work: &Work<'_, 'c>) -> Result<Ends<'c>, Fault> {
+        let complete = work.tx.prepare(
+            "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
+                    made = made + 1, finished_on = ?2, return_value = ?4
+             WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
+               AND pending = 0 AND unsuccessful = 0 AND linked = 0",
+        )?;
+        Ok(Ends { complete, counts: BTreeMap::new(), rules: Vec::new() })
+    }
+
     /// One more end in this state under this rule. Rules of one state are applied in turn.
     fn under(&mut self, work: &mut Work<'_, '_>, state: JobState, keep: Keep) -> Result<(), Fault> {
         if keep == Keep::ALL {

@@ -96,7 +96,8 @@ impl SqliteQueue {
         match open::shadow(connection)? {
             None => Ok(()),
             Some(name) => {
-                let words = format!("the temporary table {name:?} of the transaction's connection hides Lariat's: rename it");
+                let words =
+                    format!("the temporary table {name:?} of the transaction's connection hides Lariat's: rename it");
                 Err(Error::new(ErrorKind::Invalid, words))
             }
         }

@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod fault;
 mod finish;
+mod insert;
 mod join;
 mod lane;
 mod locks;
@@ -196,6 +197,10 @@ impl QueueStore for SqliteQueue {
         Box::pin(configure::configure(&self.writer, &self.key, setting, PATIENCE))
     }
 
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.writer, &self.key, PATIENCE))
+    }
+
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
         let page = *page;
         self.look(move |file, key| read::page(file, key, page))
@@ -226,7 +231,7 @@ impl EventStore for SqliteQueue {
         };
         Box::pin(async move {
             let ends = tokio::time::Instant::now() + wait;
-            let mut signals = self.writer.wakes().watch(&self.key);
+            let mut signals = self.writer.watch(&self.key);
             loop {
                 signals.mark_unchanged();
                 let behind = after.clone();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::clock;
@@ -30,6 +31,7 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
         }
     };
     connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
+    plans(&connection).map_err(Fault::from)?;
     check(&connection, &address.to_string())?;
     prepare(&mut connection, address).map_err(Error::from)?;
     Ok(connection)
@@ -41,10 +43,17 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
         let connection = Connection::open_with_flags(absolute(path)?, flags(OpenFlags::empty()))?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(64);
+        plans(&connection)?;
         connection.execute_batch("PRAGMA query_only = on; PRAGMA cache_size = -4096; PRAGMA temp_store = memory;")?;
         Ok(connection)
     };
     Ok(open()?)
+}
+
+/// Plans do not depend on the values that are bound: otherwise every statement with a bound `LIMIT` would be compiled anew
+/// for each value.
+fn plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn flags(more: OpenFlags) -> OpenFlags {
@@ -80,7 +89,8 @@ fn check(connection: &Connection, shown: &str) -> Result<(), Error> {
 
 fn newer(shown: &str, version: usize) -> Error {
     let known = MIGRATIONS.len();
-    let words = format!("{shown} has layout {version} of a newer Lariat, this one knows up to {known}: use the newer one");
+    let words =
+        format!("{shown} has layout {version} of a newer Lariat, this one knows up to {known}: use the newer one");
     Error::new(ErrorKind::Unsupported, words)
 }
 
@@ -97,7 +107,8 @@ pub(super) fn check_layout(connection: &Connection, shown: &str) -> Result<(), E
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(newer(shown, version)),
         std::cmp::Ordering::Less => {
-            let words = format!("{shown} has the layout of an older Lariat: connect to it once, which brings it up to date");
+            let words =
+                format!("{shown} has the layout of an older Lariat: connect to it once, which brings it up to date");
             Err(Error::new(ErrorKind::Invalid, words))
         }
     }

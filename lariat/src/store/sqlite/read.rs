@@ -106,15 +106,16 @@ pub(super) fn overview(connection: &Connection, key: &QueueKey) -> Result<Overvi
 }
 
 pub(super) fn page(connection: &Connection, key: &QueueKey, page: Page) -> Result<JobPage, Fault> {
-    let Some(queue) = queue::find(connection, key)? else { return Ok(JobPage::default()) };
+    let mut found = JobPage { next: page.from, ..JobPage::default() };
+    let Some(queue) = queue::find(connection, key)? else { return Ok(found) };
     let order = if page.oldest_first { "ORDER BY rank, place" } else { "ORDER BY rank DESC, place DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row
          WHERE queue = ?1 AND state = ?2 {order} LIMIT ?3 OFFSET ?4"
     );
     let params = params![queue, code(page.state), number(page.count), number(page.from)];
-    let mut found = JobPage::default();
     for raw in all(connection, &sql, params, RawJob::read)? {
+        found.next = found.next.saturating_add(1);
         let id = raw.id.to_string();
         match raw.record() {
             Ok(record) => found.jobs.push(*record),
@@ -161,16 +162,16 @@ pub(super) fn held(connection: &Connection, key: &QueueKey, most: u64) -> Result
     )
 }
 
-/// Workers that have made an exchange of late, or hold jobs.
+/// Workers that have made an exchange of late, or hold jobs. The lanes of one worker begin with its uuid.
 pub(super) fn workers(connection: &Connection, key: &QueueKey) -> Result<Vec<WorkerInfo>, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(Vec::new()) };
     let boot = boot_ms();
     all(
         connection,
-        "SELECT name, address, since, seen FROM lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
+        "SELECT name, address, min(since), max(seen) FROM lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
              SELECT 1 FROM job WHERE job.queue = ?1 AND job.state = ?3 AND job.lock_until > ?4
              AND substr(job.token, 1, length(lane.base)) = lane.base))
-         ORDER BY since, base",
+         GROUP BY substr(base, 1, 36) ORDER BY min(since), base",
         params![queue, boot - GONE_AFTER, code(JobState::Active), boot],
         |row| {
             Ok(WorkerInfo {

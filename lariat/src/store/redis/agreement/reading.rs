@@ -127,6 +127,10 @@ fn a_large_page_is_read_in_several_calls() {
         let found = ids(&both, JobState::Waiting, from.into(), count, true);
         assert_eq!(found, expected(from, usize::try_from(count).unwrap()), "{from} {count}");
     }
+    // The next page begins behind what this one passed over.
+    let page = Page { state: JobState::Waiting, from: 0, count: 10, oldest_first: true };
+    let page = both.runtime.block_on(both.queue.page(&page)).unwrap();
+    assert_eq!((page.next, page.jobs.last().map(|job| job.id.as_str())), (1211, Some("1211")));
     let mut newest = ids(&both, JobState::Waiting, 0, 5000, false);
     newest.reverse();
     assert_eq!(newest, expected(0, 5000));

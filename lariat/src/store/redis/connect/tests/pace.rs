@@ -74,7 +74,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[tokio::test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: it prints figures, which it does not judge"]
 async fn pace_beside_a_bare_connection() {
     let server = RedisServer::start();
     let script: &'static Script = Box::leak(Box::new(Script::new(SCRIPT.to_owned())));

@@ -1,0 +1,131 @@
+//! SIGKILL at any moment: what was answered stays, what was begun is done again.
+
+use std::collections::{HashMap, HashSet};
+
+use interop::wait;
+use lariat::{JobRecord, JobState, NewJob, Queue};
+
+use crate::child::{Orders, Process, Told, history};
+use crate::lab::{Lab, assert_whole, connect, numbers};
+
+const JOBS: u64 = 1000;
+const LANES: u64 = 4;
+/// Kills, in all lanes together.
+const KILLS: u64 = 20;
+
+/// Two workers on 1,000 jobs; one of them is killed in the middle, and another comes in its place. 20 times, on four files
+/// at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_killed_in_the_middle_lose_nothing_and_nothing_is_refused_wrongly() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut lanes = tokio::task::JoinSet::new();
+    for lane in 0..LANES {
+        lanes.spawn(async move {
+            let lab = Lab::new();
+            let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(lane));
+            let mut found = 0;
+            for round in 0..KILLS / LANES {
+                found += one_kill(&lab, round, &mut rng).await;
+            }
+            assert_whole(&connect(&lab.path()));
+            found
+        });
+    }
+    let found: u32 = lanes.join_all().await.into_iter().sum();
+    eprintln!("{found} jobs were taken over");
+    assert!(found > 0, "the kills met jobs that were running");
+}
+
+/// Returns how often a job was found without its worker.
+async fn one_kill(lab: &Lab, round: u64, rng: &mut fastrand::Rng) -> u32 {
+    let queue_name = format!("round-{round}");
+    let orders = Orders {
+        queue: queue_name.clone(),
+        history: lab.folder.path().join(&queue_name),
+        concurrency: 10,
+        ..lab.orders()
+    };
+    let queue = Queue::new(&lab.store(), &queue_name).unwrap();
+    queue.add_bulk((0..JOBS).map(|n| NewJob::new("n", &n))).await.unwrap();
+    let mut crew = [orders.start(), orders.start()];
+    let completed = || async { queue.overview().await.unwrap().counts.completed };
+    let when = rng.u64(50..JOBS - 150);
+    wait::until_async("the middle", || async { completed().await >= when }).await;
+    let victim: &mut Process = rng.choice(&mut crew).unwrap();
+    victim.kill();
+    assert!(completed().await < JOBS, "it was killed in the middle");
+    *victim = orders.start();
+    wait::until_async("all jobs are completed", || async { completed().await >= JOBS }).await;
+    let counts = queue.overview().await.unwrap().counts;
+    assert_eq!((counts.completed, counts.failed, counts.waiting, counts.active), (JOBS, 0, 0, 0));
+    for process in &mut crew {
+        process.kill();
+    }
+    judge(&all(&queue).await, &history(&orders.history))
+}
+
+async fn all(queue: &Queue) -> Vec<JobRecord> {
+    queue.jobs(JobState::Completed, 0, JOBS + 1).await.unwrap().jobs
+}
+
+/// Every job ended once, with the value of a run that came to its end; a worker whose result was refused had lost the job
+/// to somebody else.
+fn judge(jobs: &[JobRecord], told: &[Told]) -> u32 {
+    let jobs: HashMap<&str, &JobRecord> = jobs.iter().map(|job| (job.id.as_str(), job)).collect();
+    assert_eq!(jobs.len() as u64, JOBS);
+    let mut ended = HashSet::new();
+    for line in told {
+        match line {
+            Told::Ended { id, value } => drop(ended.insert((id.as_str(), value.as_str()))),
+            Told::Refused { id, .. } | Told::LockLost { id } => {
+                assert!(jobs[id.as_str()].stalled_counter > 0, "{line:?}, but nobody else had the job");
+            }
+            Told::Completed { .. } | Told::StoreLost { .. } => {}
+            Told::Added { .. } | Told::NotAdded { .. } => panic!("nobody adds here: {line:?}"),
+        }
+    }
+    let mut found = 0;
+    for (id, record) in jobs {
+        let value: String = serde_json::from_str(record.return_value.as_ref().unwrap().get()).unwrap();
+        assert!(ended.contains(&(id, value.as_str())), "job {id} has the value {value:?} of a run that did not end");
+        assert_eq!((record.attempts_made, record.attempts_started), (1, record.stalled_counter + 1), "job {id}");
+        found += record.stalled_counter;
+    }
+    found
+}
+
+/// One file, 20 processes one after the other that add on eight lanes, each killed after some answers.
+#[tokio::test]
+async fn adds_that_were_answered_survive_the_kill_of_their_process() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let lab = Lab::new();
+    let orders = Orders { adders: 8, adds: u64::MAX, ..lab.orders() };
+    for round in 1..=20 {
+        let before = history(&orders.history).len();
+        let enough = before + rng.usize(1..150);
+        let mut process = orders.start();
+        wait::until("some adds were answered", || history(&orders.history).len() >= enough);
+        process.kill();
+        assert!(lab.path().with_extension("db-wal").exists(), "a killed process leaves its WAL");
+        let told = history(&orders.history);
+        let answered: HashSet<u64> = told.iter().map(number).collect();
+        assert_eq!(answered.len(), told.len(), "no id was given out twice");
+        let file = connect(&lab.path());
+        assert_whole(&file);
+        let there = numbers(&file);
+        let extra = there.len() - there.iter().filter(|number| answered.contains(number)).count();
+        assert_eq!(there.len() - extra, answered.len(), "all that was answered is there");
+        assert!(extra <= 8 * round, "only what was in flight is there besides: {extra} after {round} kills");
+    }
+    assert_eq!(lab.queue().overview().await.unwrap().counts.waiting, numbers(&connect(&lab.path())).len() as u64);
+}
+
+fn number(told: &Told) -> u64 {
+    match told {
+        Told::Added { id } => id.parse().unwrap(),
+        _ => panic!("{told:?}"),
+    }
+}

@@ -1,0 +1,98 @@
+//! A folder of the test's own with a SQLite file, and a look at what that file holds.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use interop::wait;
+use lariat::{Queue, Store};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::child::Orders;
+
+pub(crate) const QUEUE: &str = "mail";
+
+pub(crate) struct Lab {
+    pub folder: TempDir,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Lab {
+        // Without symbolic links: a trace of system calls shows none.
+        Lab { folder: TempDir::new_in(std::env::temp_dir().canonicalize().unwrap()).unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("jobs.db")
+    }
+
+    /// With `durability=full`, which is what is said when nothing is.
+    pub(crate) fn url(&self) -> String {
+        url(&self.path())
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.url()).unwrap()
+    }
+
+    pub(crate) fn queue(&self) -> Queue {
+        Queue::new(&self.store(), QUEUE).unwrap()
+    }
+
+    /// Orders to do nothing yet, with a history in the folder.
+    pub(crate) fn orders(&self) -> Orders {
+        Orders {
+            url: self.url(),
+            queue: QUEUE.to_owned(),
+            history: self.folder.path().join("history"),
+            adders: 0,
+            adds: 0,
+            concurrency: 0,
+            lock_duration: Duration::from_secs(1),
+            job: Duration::from_millis(4),
+        }
+    }
+}
+
+pub(crate) fn url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+pub(crate) fn connect(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.busy_timeout(wait::DEADLINE).unwrap();
+    connection
+}
+
+/// The numbers of the jobs in a file, in order.
+pub(crate) fn numbers(file: &Connection) -> Vec<u64> {
+    let mut statement = file.prepare("SELECT row & 0xffffffffff FROM job ORDER BY 1").unwrap();
+    statement.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(|row| row.unwrap().cast_unsigned()).collect()
+}
+
+/// The file is whole, for SQLite and for us: every job has its payload, and the counters say what is there.
+pub(crate) fn assert_whole(file: &Connection) {
+    let said: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(said, "ok");
+    let lone: i64 = file
+        .query_row(
+            "SELECT count(*) FROM job FULL JOIN payload USING (row) WHERE name IS NULL OR state IS NULL",
+            [],
+            |r| r.get(0),
+        )
+        .unwrap();
+    assert_eq!(lone, 0, "jobs and payloads belong together");
+    let states = ["waiting", "active", "delayed", "prioritized", "completed", "failed", "waiting_children"];
+    for (code, state) in states.iter().enumerate() {
+        let sql = format!(
+            "SELECT name, {state}, (SELECT count(*) FROM job WHERE job.queue = queue.row AND state = {code}) FROM queue"
+        );
+        let mut statement = file.prepare(&sql).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (queue, counted, there): (String, i64, i64) =
+                (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+            assert_eq!(counted, there, "{state} of queue {queue}");
+        }
+    }
+}
