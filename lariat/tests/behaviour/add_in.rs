@@ -37,13 +37,8 @@ async fn waiting(queue: &Queue) -> u64 {
 
 async fn a_job_can_be_added_in_a_transaction_exactly_where_the_store_says_so(f: Fixture) {
     let files = TestFile::new();
-    let mut db = match f.store.capabilities().transactions {
-        true => {
-            f.store.ping().await.unwrap();
-            f.file().connect()
-        }
-        false => files.connect(),
-    };
+    f.store.ping().await.unwrap();
+    let mut db = if f.store.capabilities().transactions { f.file().connect() } else { files.connect() };
     let tx = begin(&mut db);
     let added = f.queue.add_in(&tx, "x", &1).write();
     let bulk = f.queue.add_bulk_in(&tx, [NewJob::new("x", &2)]);
