@@ -257,13 +257,12 @@ fn noted(reason: String, record: &JobRecord) -> Failure {
     Failure { reason, stacktrace }
 }
 
-fn cut(mut reason: String) -> String {
-    let size = reason.len();
-    if size > MOST_REASON {
-        reason.truncate(reason.floor_char_boundary(MOST_REASON));
-        reason.push_str(&format!("… ({size} bytes, cut off here)"));
+fn cut(reason: String) -> String {
+    if reason.len() <= MOST_REASON {
+        return reason;
     }
-    reason
+    let end = (0..=MOST_REASON).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}… ({} bytes, cut off here)", &reason[..end], reason.len())
 }
 
 pub(super) type SharedHandler = Arc<dyn Handler>;
