@@ -127,8 +127,8 @@ fn a_worker_that_dies_by_another_hand_is_told_and_fails_the_demo() {
     let kept = said("err").lines().find_map(|line| line.split_once("kept: lariat ").map(|kept| kept.1.to_owned()));
     let mut look = lariat();
     look.args(kept.unwrap().split(' ')).arg("--json");
-    let stats: Value = serde_json::from_str(&run(look, "").done()).unwrap();
-    assert_eq!(stats["counts"]["completed"], 30, "{stats}");
+    let kept: Value = serde_json::from_str(&run(look, "").done()).unwrap();
+    assert_eq!(kept["counts"]["completed"], 30, "{kept}");
 }
 
 #[test]

@@ -164,6 +164,7 @@ macro_rules! setters {
     )*};
 }
 
+#[cfg(feature = "sqlite")]
 pub(super) use setters;
 
 setters!(NewJob, Adding<'_>);

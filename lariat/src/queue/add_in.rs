@@ -116,6 +116,11 @@ impl<'a> AddingIn<'a> {
     }
 }
 
+/// The guide's code, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/transactions.md")]
+struct Guide;
+
 setters!(AddingIn<'_>);
 
 impl fmt::Debug for AddingIn<'_> {

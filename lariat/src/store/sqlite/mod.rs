@@ -14,6 +14,7 @@ mod cost;
 mod events;
 mod exchange;
 mod fault;
+mod file;
 mod finish;
 mod insert;
 mod join;
@@ -69,9 +70,14 @@ pub(super) struct SqliteStore {
 
 impl SqliteStore {
     pub(super) fn new(address: &SqliteAddress) -> SqliteStore {
+        let mut address = address.clone();
+        if let SqlitePlace::File(path) = &mut address.place {
+            // The program may change its folder before the first call. Where there is none, that call says so.
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
         let writer = Arc::new(Writer::new(address.clone()));
-        let readers = Arc::new(Readers::new(address, Arc::clone(&writer)));
-        SqliteStore { address: Arc::new(address.clone()), writer, readers }
+        let readers = Arc::new(Readers::new(&address, Arc::clone(&writer)));
+        SqliteStore { address: Arc::new(address), writer, readers }
     }
 
     fn on(&self, prefix: &Prefix, queue: &QueueName) -> Arc<SqliteQueue> {
