@@ -126,7 +126,7 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
         if let Ended::Returned(Err(error)) = ended {
             tell::failed_after_commit(job.queue(), job.id(), error.reason());
         }
-        tell::run_ended(job.queue(), job.name(), "completed", lease.since.elapsed());
+        tell::run_ended(job.queue(), job.name(), "completed", lease.since);
         return Finished { run: lease.run, settle: None, job: None, committed: Some(lease.id.clone()) };
     }
     // From here on a loss is not reported; one that came before makes the result void.
@@ -135,7 +135,7 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
         ended = Ended::Stopped(CancelReason::LockLost(loss));
     }
     let transition = handler::transition(ended, job.record(), limits, lease.now(), fastrand::f64());
-    tell::run_ended(job.queue(), job.name(), tell::state(transition.as_ref()), lease.since.elapsed());
+    tell::run_ended(job.queue(), job.name(), tell::state(transition.as_ref()), lease.since);
     let again = matches!(transition, Some(Transition::WaitForChildren));
     let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
     Finished { run: lease.run, settle, job: again.then_some(job), committed: None }
