@@ -140,6 +140,7 @@ impl Error {
 
     /// With the store's name in front of the words.
     #[must_use]
+    #[cfg(feature = "sqlite")]
     pub(crate) fn in_store(mut self, store: impl fmt::Display) -> Error {
         self.0.message = format!("{store}: {}", self.0.message).into();
         self
