@@ -3,6 +3,7 @@
 mod args;
 mod case;
 mod driver;
+mod floor;
 mod meter;
 mod peer;
 mod protocol;
@@ -31,14 +32,14 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let common = &cli.common;
-    if let What::Driver { library, port } = &cli.what {
-        return driver::run(library, *port, common.threads);
+    if let What::Driver { library, address } = &cli.what {
+        return driver::run(library, address, common.threads);
     }
     let before = load();
     println!("load of the machine before: {before}");
     let mut tables = Vec::new();
     for case in cli.what.cases() {
-        let table = rounds::run(case.as_ref(), &common.drivers, common.rounds, common.setup())?;
+        let table = rounds::run(case.as_ref(), &common.who(case.as_ref()), common.rounds, common.setup())?;
         print!("{}", report::text(&table));
         tables.push(report::json(&table));
     }

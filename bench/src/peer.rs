@@ -20,16 +20,20 @@ pub(crate) enum Library {
     Official,
     /// The npm package `bullmq`.
     Node,
+    /// The crate `apalis-sqlite`.
+    Apalis,
+    /// Plain rusqlite, no queue.
+    Floor,
 }
 
 impl Library {
-    pub(crate) const ALL: [Self; 3] = [Self::Lariat, Self::Official, Self::Node];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lariat => "lariat",
             Self::Official => "official",
             Self::Node => "node",
+            Self::Apalis => "apalis",
+            Self::Floor => "floor",
         }
     }
 }
@@ -43,21 +47,33 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts the driver of `library` for the server on `port`.
-    pub(crate) fn start(library: Library, port: u16, threads: usize) -> Result<Self> {
+    /// Starts the driver of `library` for the store at `address`.
+    pub(crate) fn start(library: Library, address: &str, threads: usize) -> Result<Self> {
         let mut process = match library {
             Library::Node => {
                 let mut node = Process::new("node");
-                node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/node/driver.mjs")).arg(port.to_string());
+                let port = address.rsplit(':').next().unwrap_or_default();
+                node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/node/driver.mjs")).arg(port);
                 node
             }
             Library::Lariat | Library::Official => {
                 let mut own = Process::new(std::env::current_exe()?);
-                own.args(["driver", library.name(), &port.to_string(), "--threads", &threads.to_string()]);
+                own.args(["driver", library.name(), address, "--threads", &threads.to_string()]);
                 own
             }
+            Library::Apalis => {
+                let path = concat!(env!("CARGO_MANIFEST_DIR"), "/apalis/target/release/lariat-bench-apalis");
+                let mut other = Process::new(path);
+                other.args([address, &threads.to_string()]);
+                other
+            }
+            Library::Floor => return Err("the floor has no driver process".into()),
         };
-        let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = process
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("the driver of {} does not start, see README.md: {error}", library.name()))?;
         let to = process.stdin.take().ok_or("the driver has no standard input")?;
         let out = process.stdout.take().ok_or("the driver has no standard output")?;
         let (lines, from) = channel();

@@ -68,12 +68,19 @@ pub(crate) fn json(table: &Table) -> Value {
 fn verdict(table: &Table, metric: &Metric) -> Option<String> {
     let lariat = table.libraries.iter().copied().find(|l| *l == Library::Lariat)?;
     let own = median(&table.column(lariat, metric.key));
-    let times = median(&table.ratios(lariat, Library::Official, metric.key));
+    let times = |other| median(&table.ratios(lariat, other, metric.key));
     let (goal, value, met) = match metric.goal {
         Goal::None => return None,
         Goal::AtMost(most) => (format!("<= {most}"), own, own <= most),
-        Goal::AtLeastTimes(least) => (format!(">= {least} x official"), times, times >= least),
-        Goal::AtMostTimes(most) => (format!("<= {most} x official"), times, times <= most),
+        Goal::AtLeast(least) => (format!(">= {least}"), own, own >= least),
+        Goal::AtLeastTimes(least, other) => {
+            let times = times(other);
+            (format!(">= {least:.2} x {}", other.name()), times, times >= least)
+        }
+        Goal::AtMostTimes(most, other) => {
+            let times = times(other);
+            (format!("<= {most:.2} x {}", other.name()), times, times <= most)
+        }
     };
     if value.is_nan() {
         return Some(format!("{goal}: not measured"));

@@ -44,13 +44,13 @@ impl Server {
         Ok(server)
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    pub(crate) fn address(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// A connection of the bench's own.
     pub(crate) fn connect(&self) -> Result<redis::Connection> {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
+        let client = redis::Client::open(self.address())?;
         let mut connection = client.get_connection()?;
         redis::cmd("PING").query::<()>(&mut connection)?;
         Ok(connection)

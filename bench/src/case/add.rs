@@ -42,9 +42,9 @@ impl Case for Add {
 
     fn metrics(&self) -> Vec<Metric> {
         let goal = match self.way {
-            Way::Batch(_) => Goal::AtLeastTimes(2.0),
+            Way::Batch(_) => Goal::AtLeastTimes(2.0, Library::Official),
             Way::Flight(1) => Goal::None,
-            Way::Flight(_) => Goal::AtLeastTimes(1.15),
+            Way::Flight(_) => Goal::AtLeastTimes(1.15, Library::Official),
         };
         vec![
             Metric { key: "jobs_per_s", label: "jobs/s", digits: 0, goal },

@@ -24,7 +24,12 @@ impl Case for Lone {
     fn metrics(&self) -> Vec<Metric> {
         vec![
             Metric { key: "calls", label: "script calls/job", digits: 2, goal: Goal::AtMost(3.5) },
-            Metric { key: "p50_us", label: "add to completed p50, us", digits: 0, goal: Goal::AtMostTimes(1.0) },
+            Metric {
+                key: "p50_us",
+                label: "add to completed p50, us",
+                digits: 0,
+                goal: Goal::AtMostTimes(1.0, Library::Official),
+            },
             Metric { key: "p99_us", label: "add to completed p99, us", digits: 0, goal: Goal::None },
             Metric { key: "redis_us", label: "Redis CPU us/job", digits: 0, goal: Goal::None },
             Metric { key: "client_us", label: "client CPU us/job", digits: 0, goal: Goal::None },

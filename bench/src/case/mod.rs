@@ -1,9 +1,11 @@
-//! The cases: one file each. A case runs one library once, on a server of its own, and answers figures.
+//! The cases: one file each, those on a SQLite file in a folder of their own. A case runs one library once, on a server or
+//! a file of its own, and answers figures.
 //!
 //! Nothing here compares: `rounds` runs everyone in turn and `report` pairs the rounds.
 
 mod add;
 mod blocked;
+mod file;
 mod idle;
 mod lone;
 mod noop;
@@ -22,6 +24,7 @@ use crate::server::Server;
 
 pub(crate) use add::{Add, Way};
 pub(crate) use blocked::Blocked;
+pub(crate) use file::{Depth, FileAdd, FileFlat, FileIdle, FileNoop, FileRenew};
 pub(crate) use idle::Idle;
 pub(crate) use lone::Lone;
 pub(crate) use noop::Noop;
@@ -48,10 +51,12 @@ pub(crate) enum Goal {
     None,
     /// At most this, by itself.
     AtMost(f64),
-    /// At least this many times the official crate's, round by round.
-    AtLeastTimes(f64),
-    /// At most this many times the official crate's, round by round.
-    AtMostTimes(f64),
+    /// At least this, by itself.
+    AtLeast(f64),
+    /// At least this many times the other's, round by round.
+    AtLeastTimes(f64, Library),
+    /// At most this many times the other's, round by round.
+    AtMostTimes(f64, Library),
 }
 
 /// The figures of one library in one round.
@@ -61,6 +66,10 @@ pub(crate) type Sample = Vec<(&'static str, f64)>;
 pub(crate) trait Case {
     /// What it is, with its parameters.
     fn title(&self) -> String;
+    /// Who takes part, unless the command line says otherwise.
+    fn libraries(&self) -> Vec<Library> {
+        vec![Library::Lariat, Library::Official, Library::Node]
+    }
     /// What it answers. Owned, since a goal may follow from a parameter.
     fn metrics(&self) -> Vec<Metric>;
     /// Measures one library once.
@@ -93,8 +102,8 @@ impl Stage {
     fn set(library: Library, setup: Setup) -> Result<Self> {
         let server = Server::start()?;
         let redis = server.connect()?;
-        let peer = Peer::start(library, server.port(), setup.threads)?;
-        let filler = Peer::start(Library::Official, server.port(), setup.threads)?;
+        let peer = Peer::start(library, &server.address(), setup.threads)?;
+        let filler = Peer::start(Library::Official, &server.address(), setup.threads)?;
         Ok(Self { peer, filler, redis, server })
     }
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::now_us;
+use super::serve::now_us;
 use crate::protocol::Seen;
 
 /// The data of every job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct JobData {
+pub(crate) struct JobData {
     /// Wall time in microseconds just before the add was sent; 0 where nobody asks.
-    pub(super) t: u64,
+    pub(crate) t: u64,
     /// A number, so that no two jobs need be equal.
     user: usize,
     /// What a small real payload looks like.
@@ -24,13 +24,13 @@ pub(super) struct JobData {
 }
 
 impl JobData {
-    pub(super) fn plain(user: usize, ms: u64) -> Self {
+    pub(crate) fn plain(user: usize, ms: u64) -> Self {
         Self { t: 0, user, to: "someone@example.com".into(), ms }
     }
 }
 
 /// The handlers and what they have seen.
-pub(super) struct Handlers {
+pub(crate) struct Handlers {
     threads: usize,
     finished: AtomicU64,
     /// `wait_finished` waits for this many; the handler that reaches it wakes it, the others pay one load.
@@ -43,7 +43,7 @@ pub(super) struct Handlers {
 }
 
 impl Handlers {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
             finished: AtomicU64::new(0),
@@ -58,7 +58,7 @@ impl Handlers {
 
     /// Runs one job. `data` is only called by the jobs that look at their data; `lost` ends when the library cancels the
     /// job. Answers what the job returns.
-    pub(super) async fn run(&self, name: &str, data: impl FnOnce() -> JobData, lost: impl Future<Output = ()>) -> u64 {
+    pub(crate) async fn run(&self, name: &str, data: impl FnOnce() -> JobData, lost: impl Future<Output = ()>) -> u64 {
         let result = match name {
             "echo" => data().t,
             "quick" => {
@@ -98,7 +98,7 @@ impl Handlers {
         }
     }
 
-    pub(super) fn wait_finished(&self, count: u64) {
+    pub(crate) fn wait_finished(&self, count: u64) {
         self.target.store(count, SeqCst);
         let mut held = lock(&self.reached.0);
         while self.finished.load(SeqCst) < count {
@@ -107,11 +107,11 @@ impl Handlers {
         self.target.store(u64::MAX, SeqCst);
     }
 
-    pub(super) fn note_lost(&self, jobs: u64) {
+    pub(crate) fn note_lost(&self, jobs: u64) {
         self.told_lost.fetch_add(jobs, SeqCst);
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         Seen {
             start_us: lock(&self.start_us).clone(),
             told_lost: self.told_lost.load(SeqCst),
@@ -119,7 +119,7 @@ impl Handlers {
         }
     }
 
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.finished.store(0, SeqCst);
         lock(&self.start_us).clear();
         self.told_lost.store(0, SeqCst);
@@ -127,7 +127,7 @@ impl Handlers {
     }
 
     /// Notes the longest time this task was not polled though it was due.
-    pub(super) async fn watch(self: Arc<Self>) {
+    pub(crate) async fn watch(self: Arc<Self>) {
         let mut last = Instant::now();
         loop {
             tokio::time::sleep(Duration::from_millis(10)).await;

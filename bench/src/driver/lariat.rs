@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ::lariat::{Error, Job, NewJob, Queue, Store, Worker};
 
-use super::Driver;
 use super::handlers::{Handlers, JobData};
+use super::serve::Driver;
 use crate::Result;
 use crate::protocol::WorkerSpec;
 
@@ -18,20 +18,20 @@ impl Driver for Lariat {
     type Queue = Queue;
     type Worker = Worker;
 
-    fn open(port: u16) -> Result<Self> {
-        Ok(Self { store: Store::open(&format!("redis://127.0.0.1:{port}"))? })
+    async fn open(address: &str) -> Result<Self> {
+        Ok(Self { store: Store::open(address)? })
     }
 
     async fn queue(&self, name: &str) -> Result<Queue> {
         Ok(Queue::new(&self.store, name)?)
     }
 
-    async fn add(queue: &Queue, name: &str, data: &JobData) -> Result<()> {
+    async fn add(queue: &mut Queue, name: &str, data: &JobData) -> Result<()> {
         queue.add(name, data).await?;
         Ok(())
     }
 
-    async fn add_batch(queue: &Queue, name: &str, data: &[JobData]) -> Result<()> {
+    async fn add_batch(queue: &mut Queue, name: &str, data: Vec<JobData>) -> Result<()> {
         queue.add_bulk(data.iter().map(|data| NewJob::new(name, data))).await?;
         Ok(())
     }

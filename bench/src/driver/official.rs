@@ -7,8 +7,8 @@ use bullmq::options::RedisConnectionOptions;
 use bullmq::worker::CancellationToken;
 use bullmq::{BulkJob, Job, Queue, QueueOptions, Worker, WorkerOptions};
 
-use super::Driver;
 use super::handlers::{Handlers, JobData};
+use super::serve::Driver;
 use crate::Result;
 use crate::protocol::WorkerSpec;
 
@@ -20,8 +20,8 @@ impl Driver for Official {
     type Queue = Arc<Queue>;
     type Worker = Worker;
 
-    fn open(port: u16) -> Result<Self> {
-        Ok(Self { connection: RedisConnectionOptions::new().url(format!("redis://127.0.0.1:{port}")) })
+    async fn open(address: &str) -> Result<Self> {
+        Ok(Self { connection: RedisConnectionOptions::new().url(address) })
     }
 
     async fn queue(&self, name: &str) -> Result<Arc<Queue>> {
@@ -29,12 +29,12 @@ impl Driver for Official {
         Ok(Arc::new(Queue::with_options(name, options).await?))
     }
 
-    async fn add(queue: &Arc<Queue>, name: &str, data: &JobData) -> Result<()> {
+    async fn add(queue: &mut Arc<Queue>, name: &str, data: &JobData) -> Result<()> {
         queue.add(name, data).await?;
         Ok(())
     }
 
-    async fn add_batch(queue: &Arc<Queue>, name: &str, data: &[JobData]) -> Result<()> {
+    async fn add_batch(queue: &mut Arc<Queue>, name: &str, data: Vec<JobData>) -> Result<()> {
         queue.add_bulk(data.iter().map(|data| BulkJob::new(name, data)).collect()).await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ Examples:
   lariat demo --store redis://localhost:6379 --json
 
 Each file below DIR becomes a job that computes its SHA-256; some of the jobs are long, and held by
-locks of one second that are renewed all the while. The workers are processes of their own. One of
+locks of 1.5 s that are renewed all the while. The workers are processes of their own. One of
 them is killed by KILL while it holds jobs, and the others run those again. In the end everything is
 checked: that no job was lost, that none completed twice, that the killed worker's jobs were found,
 that each digest is the one that a direct pass over the files gives.
@@ -24,6 +24,11 @@ target), what symbolic links point to. The first 2000 files count, in the order 
 
 Without --store and LARIAT_STORE the jobs live in a file of their own in the folder for temporary
 files; otherwise in a queue of their own in that store. Either is removed in the end, unless --keep.
+
+As JSON, times in ms: held folder store queue jobs longJobs bytes more skipped (hidden caches links
+others unreadable) workers concurrency tookMs; quick (jobs tookMs perSecond); locks (durationMs
+holdMs renewed calls unanswered smallestTrustMs lost refused); killed (worker pid afterMs held
+recovered foundAfterMs endedAfterMs) or null; checks, each with name held words faults.
 
 Exit status: 0 when all of it held, 1 when not.";
 

@@ -2,12 +2,16 @@
 //!
 //! What may not be in this folder: how jobs are stored or scheduled.
 
+#[cfg(feature = "sqlite")]
+mod completing;
 mod handle;
 mod options;
 mod outcome;
 mod record;
 mod state;
 
+#[cfg(feature = "sqlite")]
+pub use completing::{Committed, Completing};
 pub(crate) use handle::Held;
 pub use handle::{CancelReason, Job};
 pub(crate) use options::check_due;

@@ -25,6 +25,9 @@ pub enum Outcome {
     WaitForChildren,
     /// Put the job back in front of the queue, as if it had not been taken. It uses no attempt.
     PutBack,
+    /// The job has been completed already, in a transaction that is committed ([`Job::complete_in`](super::Job::complete_in)).
+    #[cfg(feature = "sqlite")]
+    Committed(super::Committed),
 }
 
 impl Outcome {

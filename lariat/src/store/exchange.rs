@@ -89,6 +89,16 @@ pub(crate) struct Settle {
     pub to: Transition,
 }
 
+/// An outcome that is handed in within a transaction of the caller's.
+#[cfg(feature = "sqlite")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SettleIn<'a> {
+    pub settle: &'a Settle,
+    pub now: Timestamp,
+    /// As in an [`Exchange`].
+    pub metrics: Option<u32>,
+}
+
 /// Where a job goes from `active`. The names are those of the store's transitions.
 #[derive(Debug, Clone)]
 pub(crate) enum Transition {

@@ -68,7 +68,7 @@ pub(crate) struct Limits {
 ///
 /// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
 /// could still do for its job, and soon another worker may have it.
-pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+pub(crate) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
     let timeout = job.record().options.timeout.or(limits.timeout);
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
@@ -160,7 +160,7 @@ pub(crate) fn transition(
     match ended {
         Ended::Returned(Ok(outcome)) => Some(match too_large(&outcome) {
             Some(error) => failure(&error, record, limits, now, chance),
-            None => success(outcome, record, limits, now),
+            None => success(outcome, record, limits, now, chance),
         }),
         Ended::Returned(Err(error)) => Some(failure(&error, record, limits, now, chance)),
         Ended::Stopped(CancelReason::TimedOut) => {
@@ -185,7 +185,8 @@ fn too_large(outcome: &Outcome) -> Option<JobError> {
     }
 }
 
-fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp) -> Transition {
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "without it there are no transactions"))]
+fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
     match outcome {
         Outcome::Done(value) => {
             Transition::Complete { value, keep: record.options.remove_on_complete.unwrap_or(limits.remove_on_complete) }
@@ -196,6 +197,12 @@ fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp
         },
         Outcome::WaitForChildren => Transition::WaitForChildren,
         Outcome::PutBack => Transition::PutBack,
+        #[cfg(feature = "sqlite")]
+        Outcome::Committed(_) => {
+            // The run would have known of its own.
+            let error = JobError::retry("the handler returned the receipt of another job's completion");
+            failure(&error, record, limits, now, chance)
+        }
     }
 }
 

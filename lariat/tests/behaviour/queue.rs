@@ -5,7 +5,7 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{ErrorKind, Job, JobError, JobState, Overview, Prefix, Queue, RateLimit};
 
-use crate::fixture::{Fixture, Gate, SECOND};
+use crate::fixture::{Fixture, Gate, SECOND, on_both_stores};
 
 #[tokio::test]
 async fn an_empty_queue_has_nothing_to_tell() {
@@ -22,6 +22,29 @@ async fn an_empty_queue_has_nothing_to_tell() {
     assert_eq!((metrics.total, metrics.per_minute.len(), metrics.written), (0, 0, None));
     assert!(f.store.queues().await.unwrap().is_empty());
     assert_eq!(f.redis::<Vec<String>>("KEYS *"), Vec::<String>::new(), "looking writes nothing");
+}
+
+on_both_stores! {
+    a_queue_is_forgotten_once_it_has_no_jobs,
+}
+
+async fn a_queue_is_forgotten_once_it_has_no_jobs(f: Fixture) {
+    assert!(f.queue.forget().await.unwrap(), "there is none");
+    let worker = f.worker().metrics(60).start(async |_: Job| Ok::<_, JobError>(())).unwrap();
+    let id = f.queue.add("n", &1).await.unwrap();
+    f.until(&id, JobState::Completed).await;
+    worker.close(SECOND).await;
+    f.queue.pause().await.unwrap();
+    assert!(!f.queue.forget().await.unwrap(), "it has a job");
+    assert!(f.queue.overview().await.unwrap().paused && f.queue.job(&id).await.unwrap().is_some());
+    f.queue.edit(&id).remove().await.unwrap();
+    assert!(f.queue.forget().await.unwrap() && f.queue.forget().await.unwrap());
+    assert_eq!(f.queue.overview().await.unwrap(), Overview::default());
+    assert!(f.store.queues().await.unwrap().is_empty());
+    assert_eq!(f.queue.metrics(JobState::Completed, 9).await.unwrap().total, 0);
+    // It may come to be again.
+    assert_eq!(f.queue.add("n", &1).await.unwrap().as_str(), "1");
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
 }
 
 #[tokio::test]

@@ -71,6 +71,9 @@ pub(super) struct Told {
     pub(super) started: u32,
     pub(super) completed: u32,
     pub(super) failed: u32,
+    /// It went back to those that wait, because its worker was lost, or lost the lock and put it back.
+    pub(super) returned: u32,
+    /// Because its worker was lost.
     pub(super) stalled: u32,
 }
 
@@ -151,10 +154,10 @@ fn twice(seen: &Evidence) -> Check {
 /// A job that runs again for no reason that was announced ran twice.
 fn runs(seen: &Evidence) -> Check {
     let faults = seen.jobs.iter().filter_map(|job| {
-        let Told { started, stalled, .. } = job.told;
-        let fair = job.starts == started && started == stalled + 1;
+        let Told { started, returned, .. } = job.told;
+        let fair = job.starts == started && started == returned + 1;
         let words = format!(
-            "{}: {} starts are recorded, {started} were announced, and its worker was lost {stalled} times",
+            "{}: {} starts are recorded, {started} were announced, and {returned} times it was put back",
             job.file, job.starts
         );
         (!fair && !matches!(job.end, End::Gone | End::Odd(_))).then_some(words)
@@ -162,7 +165,7 @@ fn runs(seen: &Evidence) -> Check {
     let again = seen.jobs.iter().filter(|job| job.starts > 1).count();
     Check::new(
         "no-run-too-many",
-        format!("no run too many: only the {again} jobs that lost their worker ran again"),
+        format!("no run too many: only the {again} jobs whose lock was lost ran again"),
         faults,
     )
 }
@@ -236,15 +239,14 @@ fn digests(seen: &Evidence) -> Check {
     });
     let unreadable = judged().filter(|job| job.direct.is_err()).count();
     let readable = judged().count() - unreadable;
-    let mut words = format!("all {readable} digests are those of a direct pass over the files");
-    if unreadable > 0 {
-        words += &format!("; {unreadable} files cannot be read, and their jobs failed");
-    }
     let changed = seen.jobs.iter().filter(|job| job.changed).count();
-    if changed > 0 {
-        words += &format!("; {changed} files changed meanwhile and are not compared");
-    }
-    Check::new("digests-equal", words, faults)
+    let or_nothing = |count: usize, words: String| if count > 0 { words } else { String::new() };
+    let words = [
+        format!("all {readable} digests are those of a direct pass over the files"),
+        or_nothing(unreadable, format!("; {unreadable} files cannot be read, and their jobs failed")),
+        or_nothing(changed, format!("; {changed} files changed meanwhile and are not compared")),
+    ];
+    Check::new("digests-equal", words.concat(), faults)
 }
 
 #[cfg(test)]
@@ -275,7 +277,7 @@ mod tests {
     fn sound() -> Evidence {
         let mut long = job("long", "a");
         (long.long, long.starts, long.end) = (true, 2, hashed("a", 3_000));
-        long.told = Told { started: 2, completed: 1, failed: 0, stalled: 1 };
+        long.told = Told { started: 2, completed: 1, failed: 0, returned: 1, stalled: 1 };
         let mut secret = job("secret", "a");
         (secret.direct, secret.end) =
             (Err("denied".to_owned()), End::Failed { why: "denied".to_owned(), by: "a".to_owned() });
@@ -364,7 +366,7 @@ mod tests {
         );
         is_red(
             |seen| (seen.jobs[0].starts, seen.jobs[0].told.started) = (2, 2),
-            &[("no-run-too-many", "its worker was lost 0 times")],
+            &[("no-run-too-many", "0 times it was put back")],
         );
     }
 

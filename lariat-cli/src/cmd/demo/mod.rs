@@ -41,7 +41,9 @@ struct Terms {
     concurrency: usize,
     /// Long jobs for each worker, at most: fewer than it has room for, so that the others get on.
     long_each: usize,
+    /// Short, so that a killed worker's jobs are found soon; and renewed early, for machines that have other things to do.
     lock: Duration,
+    lock_renew: Duration,
     stalled_interval: Duration,
     /// On a machine that is too slow to renew a lock in time, a job may lose its worker several times.
     max_stalled: u32,
@@ -54,7 +56,8 @@ impl Terms {
             workers: args.workers.into(),
             concurrency: 25,
             long_each: 15,
-            lock: Duration::from_secs(1),
+            lock: Duration::from_millis(1_500),
+            lock_renew: Duration::from_millis(500),
             stalled_interval: Duration::from_millis(500),
             max_stalled: 100,
             hold: args.hold,
@@ -63,9 +66,10 @@ impl Terms {
 }
 
 pub(super) async fn run(store: &StoreArgs, args: &DemoArgs) -> Result<u8, Failure> {
+    // Before signals are listened to: there is nothing to clear away yet, and they may end it at once.
+    let files = files::below(&args.dir).map_err(|e| no_folder(args, &e))?;
     let mut ends = Ends::listen().map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
     let mut view = View::new();
-    let files = files::below(&args.dir).map_err(|e| no_folder(args, &e))?;
     if files.files.is_empty() {
         let skipped = files.skipped.words();
         let skipped = if skipped.is_empty() { String::new() } else { format!(" (passed over: {skipped})") };

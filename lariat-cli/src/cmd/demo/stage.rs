@@ -58,6 +58,7 @@ impl Stage {
             name,
             concurrency: rest.concurrency,
             lock: rest.lock,
+            lock_renew: rest.lock_renew,
             stalled_interval: rest.stalled_interval,
             max_stalled: rest.max_stalled,
         }
@@ -71,7 +72,9 @@ impl Stage {
             drop((queue, store));
             return folder.close().map_err(|e| Failure::failed(format!("cannot remove the temporary folder: {e}")));
         }
-        remove_jobs(&queue).await
+        remove_jobs(&queue).await?;
+        queue.forget().await?;
+        Ok(())
     }
 
     /// Leaves it; how to look at it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use lariat::{Error, EventKind, JobId, QueueEvent, QueueEvents, Store};
+use lariat::{Error, EventKind, JobId, JobState, QueueEvent, QueueEvents, Store};
 use tokio::sync::mpsc;
 
 use super::judge::Told;
@@ -69,6 +69,8 @@ impl Heard {
                 job.told.failed += 1;
                 self.ended += usize::from(job.ended.replace(at).is_none());
             }
+            // Put back by the worker itself, or because its worker was lost.
+            EventKind::Waiting { from: Some(JobState::Active), .. } => job.told.returned += 1,
             EventKind::Stalled { .. } => {
                 job.told.stalled += 1;
                 job.stalled.get_or_insert(at);

@@ -43,6 +43,7 @@ pub(super) struct Orders {
     pub(super) name: String,
     pub(super) concurrency: usize,
     pub(super) lock: Duration,
+    pub(super) lock_renew: Duration,
     pub(super) stalled_interval: Duration,
     pub(super) max_stalled: u32,
 }
@@ -143,6 +144,7 @@ async fn serve(orders: Orders, close: oneshot::Receiver<()>) -> Result<(), Failu
         .name(name)
         .concurrency(orders.concurrency)
         .lock_duration(orders.lock)
+        .lock_renew_time(orders.lock_renew)
         .stalled_interval(orders.stalled_interval)
         .max_stalled(orders.max_stalled)
         .start(move |job: Job| hash(job, Arc::clone(&by), Arc::clone(&read)))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, params};
 
 use super::events::Kind;
 use super::fault::Fault;
@@ -18,12 +18,13 @@ use crate::store::exchange::{Failure, Settle, Transition, Verdict};
 const MOST_REMOVED: i64 = 1000;
 
 /// What the ends of one call add up to.
-#[derive(Default)]
-pub(super) struct Ends {
+pub(super) struct Ends<'c> {
+    /// What most ends are, looked up once a call.
+    complete: CachedStatement<'c>,
     /// Ends by the number of their state.
     counts: BTreeMap<i64, i64>,
-    /// Ends under a rule that has not been applied yet.
-    rules: Vec<(JobState, Keep, i64)>,
+    /// Ends in one state under one rule, which has not been applied to them yet.
+    rule: Option<(JobState, Keep, i64)>,
 }
 
 /// How a job ended.
@@ -44,15 +45,20 @@ impl End<'_> {
 
 impl Work<'_, '_> {
     /// An outcome that is an end.
-    pub(super) fn finish(&mut self, settle: &Settle, ends: &mut Ends) -> Result<Verdict, Fault> {
+    pub(super) fn finish(&mut self, settle: &Settle, ends: &mut Ends<'_>) -> Result<Verdict, Fault> {
         let (end, keep) = match &settle.to {
             Transition::Complete { value, keep } => (End::Completed { value: value.get() }, *keep),
             Transition::Fail { failure, keep, attempts } => (End::Failed { failure, attempts: *attempts }, *keep),
-            _ => return self.settle(settle),
+            _ => {
+                // A parent that a rule sets free goes to the front before whatever this one puts there.
+                ends.apply(self)?;
+                return self.settle(settle);
+            }
         };
+        ends.before(self, end.state(), keep)?;
         if let End::Completed { value } = end
             && keep.count != Some(0)
-            && self.completes_at_once(settle, value)?
+            && self.completes_at_once(settle, value, ends)?
         {
             return self.ended(settle.id.as_str(), end, 0, keep, ends).map(|()| Verdict::Accepted);
         }
@@ -71,9 +77,10 @@ impl Work<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
-    fn end(&mut self, id: &str, job: &Found, end: End<'_>, keep: Keep, ends: &mut Ends) -> Result<(), Fault> {
+    fn end(&mut self, id: &str, job: &Found, end: End<'_>, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
         if job.linked {
+            ends.apply(self)?;
             let value = match end {
                 End::Completed { value } => value,
                 End::Failed { failure, .. } => &failure.reason,
@@ -90,16 +97,11 @@ impl Work<'_, '_> {
 
     /// What most jobs come to, in one statement: it has neither children nor a parent, and its lock is held. A number is
     /// taken for a row here; the token says whether it is that job's.
-    fn completes_at_once(&mut self, settle: &Settle, value: &str) -> Result<bool, Fault> {
+    fn completes_at_once(&mut self, settle: &Settle, value: &str, ends: &mut Ends<'_>) -> Result<bool, Fault> {
         let Some(number) = as_number(settle.id.as_str()) else { return Ok(false) };
         let (boot, place) = (self.tx.boot, self.edit()?.behind());
-        let done = self.tx.run(
-            "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
-                    made = made + 1, finished_on = ?2, return_value = ?4
-             WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
-               AND pending = 0 AND unsuccessful = 0 AND linked = 0",
-            params![job_row(self.queue, number), self.now, place, value, settle.token, boot],
-        )? > 0;
+        let row = job_row(self.queue, number);
+        let done = ends.complete.execute(params![row, self.now, place, value, settle.token, boot])? > 0;
         if done {
             self.moved(JobState::Active, JobState::Completed)?;
         }
@@ -107,11 +109,9 @@ impl Work<'_, '_> {
     }
 
     /// A job has ended: counts it, and says so.
-    fn ended(&mut self, id: &str, end: End<'_>, made: i64, keep: Keep, ends: &mut Ends) -> Result<(), Fault> {
+    fn ended(&mut self, id: &str, end: End<'_>, made: i64, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
-        if keep.count != Some(0) {
-            ends.under(self, state, keep)?;
-        }
+        ends.under(state, keep);
         *ends.counts.entry(code(state)).or_default() += 1;
         let active = Some(JobState::Active);
         match end {
@@ -147,7 +147,7 @@ impl Work<'_, '_> {
     }
 
     /// Applies what is left of the rules, and counts the ends by the minute.
-    pub(super) fn close_ends(&mut self, mut ends: Ends, points: Option<u32>) -> Result<(), Fault> {
+    pub(super) fn close_ends(&mut self, mut ends: Ends<'_>, points: Option<u32>) -> Result<(), Fault> {
         ends.apply(self)?;
         let Some(points) = points.filter(|points| *points > 0) else { return Ok(()) };
         for (state, ended) in ends.counts {
@@ -202,27 +202,40 @@ impl Work<'_, '_> {
     }
 }
 
-impl Ends {
-    /// One more end in this state under this rule. Rules of one state are applied in turn.
-    fn under(&mut self, work: &mut Work<'_, '_>, state: JobState, keep: Keep) -> Result<(), Fault> {
-        if keep == Keep::ALL {
-            return Ok(());
+impl<'c> Ends<'c> {
+    pub(super) fn of(work: &Work<'_, 'c>) -> Result<Ends<'c>, Fault> {
+        let complete = work.tx.prepare(
+            "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
+                    made = made + 1, finished_on = ?2, return_value = ?4
+             WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
+               AND pending = 0 AND unsuccessful = 0 AND linked = 0",
+        )?;
+        Ok(Ends { complete, counts: BTreeMap::new(), rule: None })
+    }
+
+    /// Before a job ends in this state under this rule: applies an earlier one that it must not come under.
+    fn before(&mut self, work: &mut Work<'_, '_>, state: JobState, keep: Keep) -> Result<(), Fault> {
+        match self.rule {
+            Some((known, rule, _)) if known == state && rule == keep => Ok(()),
+            // Neither is listed where the rule applies.
+            Some((known, ..)) if keep.count == Some(0) || (known != state && keep == Keep::ALL) => Ok(()),
+            _ => self.apply(work),
         }
-        if let Some((_, known, ended)) = self.rules.iter_mut().find(|(known, ..)| *known == state) {
-            if *known == keep {
-                *ended += 1;
-                return Ok(());
-            }
-            self.apply(work)?;
+    }
+
+    /// One more end. What follows is not to be reordered with the rule's effects: see [`Work::finish`].
+    fn under(&mut self, state: JobState, keep: Keep) {
+        if keep == Keep::ALL || keep.count == Some(0) {
+            return;
         }
-        self.rules.push((state, keep, 1));
-        Ok(())
+        let ended = self.rule.map_or(0, |(.., ended)| ended);
+        self.rule = Some((state, keep, ended + 1));
     }
 
     fn apply(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
-        for (state, keep, ended) in self.rules.drain(..) {
-            work.retain(state, keep, ended)?;
+        match self.rule.take() {
+            Some((state, keep, ended)) => work.retain(state, keep, ended),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

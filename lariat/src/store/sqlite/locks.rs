@@ -1,11 +1,11 @@
 //! Renewal of locks.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lariat_lock::{BoxFuture, Claim, LockStore, StoreError, Verdict};
 use rusqlite::params;
+use serde::Serializer as _;
 
 use super::clock::ms;
 use super::fault::Fault;
@@ -42,7 +42,7 @@ impl LockStore for SqliteLocks {
     }
 }
 
-/// Extends what is still held, all in one statement. Only for the others it looks what they are.
+/// Extends what is still held, all in one statement. Only where it did not find all of them it looks what became of each.
 fn extend(tx: &mut Tx<'_>, key: &QueueKey, claims: &[Claim], lock_duration: Duration) -> Result<Vec<Verdict>, Fault> {
     let Some(queue) = tx.find_queue(key)? else { return Ok(vec![Verdict::Missing; claims.len()]) };
     let work = Work { tx, key, queue, now: 0 };
@@ -54,33 +54,35 @@ fn extend(tx: &mut Tx<'_>, key: &QueueKey, claims: &[Claim], lock_duration: Dura
             None => work.row_of(&claim.id)?,
         });
     }
-    let held: Vec<(i64, &str)> =
-        rows.iter().zip(claims).filter_map(|(row, claim)| Some(((*row)?, &*claim.token))).collect();
-    let list = serde_json::to_string(&held).map_err(|e| Fault::Other(unwritable(e)))?;
+    let list = list(&rows, claims).map_err(|e| Fault::Other(unwritable(e)))?;
     let until = work.tx.boot.saturating_add(ms(lock_duration));
-    let extended = work.tx.all(
+    let extended = work.tx.run(
         "UPDATE job SET lock_until = ?2, suspect = 0 FROM json_each(?1) AS claim
-         WHERE job.row = claim.value ->> 0 AND job.token = claim.value ->> 1 AND job.lock_until > ?3
-         RETURNING job.row",
+         WHERE job.row = CAST(claim.key AS INTEGER) AND job.token = claim.value AND job.lock_until > ?3",
         params![list, until, work.tx.boot],
-        |row| row.get::<_, i64>(0),
     )?;
-    let extended: HashSet<i64> = extended.into_iter().collect();
-    rows.iter()
-        .zip(claims)
-        .map(|(row, claim)| match row {
-            Some(row) if extended.contains(row) => Ok(Verdict::Extended),
-            _ => not_extended(&work, claim),
-        })
-        .collect()
+    if extended == claims.len() {
+        return Ok(vec![Verdict::Extended; claims.len()]);
+    }
+    claims.iter().map(|claim| verdict(&work, claim)).collect()
 }
 
-/// Two claims on one job in one call have different tokens, so one of them is here.
-fn not_extended(work: &Work<'_, '_>, claim: &Claim) -> Result<Verdict, Fault> {
-    let job = work.find(&claim.id)?;
-    Ok(match job {
-        Some(job) if job.is_locked(work.tx.boot) && job.token.as_deref() != Some(&*claim.token) => Verdict::Taken,
-        _ => Verdict::Missing,
+/// The claims as a JSON object of tokens by row. A row may come twice: both are looked at.
+fn list(rows: &[Option<i64>], claims: &[Claim]) -> serde_json::Result<String> {
+    let mut list = Vec::with_capacity(claims.len() * 64);
+    let mut writer = serde_json::Serializer::new(&mut list);
+    let known = rows.iter().zip(claims).filter_map(|(row, claim)| Some(((*row)?, &*claim.token)));
+    writer.collect_map(known)?;
+    String::from_utf8(list).map_err(serde::de::Error::custom)
+}
+
+/// What has become of one claim, after those that are held have been extended.
+fn verdict(work: &Work<'_, '_>, claim: &Claim) -> Result<Verdict, Fault> {
+    Ok(match work.find(&claim.id)? {
+        Some(job) if !job.is_locked(work.tx.boot) => Verdict::Missing,
+        Some(job) if job.token.as_deref() == Some(&*claim.token) => Verdict::Extended,
+        Some(_) => Verdict::Taken,
+        None => Verdict::Missing,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::clock;
@@ -30,6 +31,7 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
         }
     };
     connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
+    plans(&connection).map_err(Fault::from)?;
     check(&connection)?;
     prepare(&mut connection, address).map_err(Error::from)?;
     Ok(connection)
@@ -41,41 +43,108 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
         let connection = Connection::open_with_flags(path, flags(OpenFlags::empty()))?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(64);
+        plans(&connection)?;
         connection.execute_batch("PRAGMA query_only = on; PRAGMA cache_size = -4096; PRAGMA temp_store = memory;")?;
         Ok(connection)
     };
     Ok(open()?)
 }
 
+/// Plans do not depend on the values that are bound: otherwise every statement with a bound `LIMIT` would be compiled anew
+/// for each value.
+fn plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 fn flags(more: OpenFlags) -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more
 }
 
+/// Whose file it is, and the number of its layout.
+fn marks(connection: &Connection) -> Result<(i32, usize), Fault> {
+    let number = |pragma: &str| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i32>(0));
+    let version = number("PRAGMA main.user_version")?;
+    Ok((number("PRAGMA main.application_id")?, usize::try_from(version).unwrap_or(usize::MAX)))
+}
+
 /// A file that is not ours is left as it is.
 fn check(connection: &Connection) -> Result<(), Error> {
-    let (application, tables) = (|| -> Result<(i32, i64), Fault> {
-        let application = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        Ok((application, connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?))
-    })()?;
+    let (application, version) = marks(connection)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(Fault::from)?;
     if application != APPLICATION && (application != 0 || tables > 0) {
         let words = "this is a database of another program: name a file of its own, or one that does not exist";
         return Err(Error::new(ErrorKind::Invalid, words));
     }
-    if application == APPLICATION { check_layout(connection) } else { Ok(()) }
+    if application == APPLICATION { not_newer(version) } else { Ok(()) }
 }
 
-/// Whether the file has a layout that this version knows. Another process may bring it to a newer one at any time.
-pub(super) fn check_layout(connection: &Connection) -> Result<(), Error> {
-    let version: i64 =
-        (|| connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0)))().map_err(Fault::Sql)?;
-    let newest = MIGRATIONS.len();
-    if usize::try_from(version).is_ok_and(|version| version > newest) {
-        let words = format!(
-            "the file has layout {version} of a newer Lariat, this one knows up to {newest}: use the newer one"
-        );
+/// Whether our file has a layout that this version knows. Another process may bring it to a newer one at any time.
+pub(super) fn check_version(connection: &Connection) -> Result<(), Error> {
+    not_newer(marks(connection)?.1)
+}
+
+fn not_newer(version: usize) -> Result<(), Error> {
+    let known = MIGRATIONS.len();
+    if version > known {
+        let words =
+            format!("the file has layout {version} of a newer Lariat, this one knows up to {known}: use the newer one");
         return Err(Error::new(ErrorKind::Unsupported, words));
     }
     Ok(())
+}
+
+/// Whether a file that somebody else has opened has the layout of this version.
+pub(super) fn check_layout(connection: &Connection, shown: &str) -> Result<(), Error> {
+    let (application, version) = marks(connection)?;
+    if application != APPLICATION {
+        let words = format!(
+            "{shown} has none of Lariat's tables: connect to it once (Store::connect), which makes them in a new file"
+        );
+        return Err(Error::new(ErrorKind::Invalid, words));
+    }
+    not_newer(version)?;
+    if version < MIGRATIONS.len() {
+        let words =
+            format!("{shown} has the layout of an older Lariat: connect to it once, which brings it up to date");
+        return Err(Error::new(ErrorKind::Invalid, words));
+    }
+    Ok(())
+}
+
+/// A temporary table or view that has the name of one of our tables: on its connection it goes before the file's.
+pub(super) fn shadow(connection: &Connection) -> Result<Option<String>, Fault> {
+    let mut names = connection.prepare_cached("SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view')")?;
+    let mut rows = names.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        if tables().any(|ours| ours.eq_ignore_ascii_case(&name)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// The names of our tables.
+fn tables() -> impl Iterator<Item = &'static str> {
+    let created = MIGRATIONS.iter().flat_map(|migration| migration.split("CREATE TABLE ").skip(1));
+    created.filter_map(|rest| rest.split([' ', '(']).next())
+}
+
+/// Whether two paths lead to one file.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Looked at, not opened: closing a file drops the locks that SQLite has on it, in the whole process.
+        let which = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+        which(one).is_some_and(|one| which(other) == Some(one))
+    }
+    #[cfg(not(unix))]
+    {
+        let which = |path: &Path| path.canonicalize().ok();
+        which(one).is_some_and(|one| which(other) == Some(one))
+    }
 }
 
 fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), Fault> {

@@ -40,6 +40,15 @@ impl Readers {
         Readers { writer, pool }
     }
 
+    /// Has the writer open the file. From then on a read waits for nobody, not even for somebody who writes all the while.
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
+        if let Some(pool) = &self.pool {
+            pool.opened();
+        }
+        Ok(())
+    }
+
     /// Has `look` look at one moment of the file.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -49,8 +58,7 @@ impl Readers {
             return self.writer.call(Turn::InOrder, PATIENCE, move |tx| look(tx.written()?)).await;
         };
         if !pool.is_known() {
-            self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
-            pool.opened();
+            self.open().await?;
         }
         let pool = Arc::clone(pool);
         let read = tokio::task::spawn_blocking(move || pool.read(look)).await;
@@ -90,7 +98,7 @@ impl Pool {
 /// A connection whose read failed is not used again, so the transaction need not be ended then.
 fn one_moment<T>(connection: &Connection, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
     connection.execute_batch("BEGIN")?;
-    open::check_layout(connection)?;
+    open::check_version(connection)?;
     let seen = look(connection)?;
     connection.execute_batch("COMMIT")?;
     Ok(seen)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, params};
 
 use super::clock::{ms, span};
 use super::events::Kind;
@@ -20,6 +20,12 @@ use crate::time::Timestamp;
 const MOST_PROMOTED: i64 = 1000;
 /// Ids that one call looks at beyond those that it is to hand out.
 const MOST_DROPPED: usize = 256;
+
+/// Makes a job active.
+const START: &str =
+    "UPDATE job SET state = 1, rank = 0, place = ?2, token = ?3, lock_until = ?4, suspect = 0, processed_on = ?5,
+            starts = starts + 1, processed_by = ifnull(?6, processed_by)
+     WHERE row = ?1";
 
 /// What was handed out.
 #[derive(Default)]
@@ -81,8 +87,9 @@ impl Work<'_, '_> {
             }
             looked += next.len();
             let mut counted = 0;
+            let mut start = self.tx.prepare(START)?;
             for job in next {
-                counted += i64::from(self.activate(job, exchange, taking)?);
+                counted += i64::from(self.activate(job, &mut start, exchange, taking)?);
             }
             self.count_started(counted, limit.as_ref())?;
         }
@@ -149,7 +156,13 @@ impl Work<'_, '_> {
     }
 
     /// Makes one job active; whether it counts for a rate limit.
-    fn activate(&mut self, mut job: RawJob, exchange: &Exchange, taking: &mut Taking) -> Result<bool, Fault> {
+    fn activate(
+        &mut self,
+        mut job: RawJob,
+        start: &mut CachedStatement<'_>,
+        exchange: &Exchange,
+        taking: &mut Taking,
+    ) -> Result<bool, Fault> {
         let from = job.state().unwrap_or(JobState::Waiting);
         if job.name.is_none() {
             self.tx.run("DELETE FROM job WHERE row = ?1", [job.row])?;
@@ -159,19 +172,14 @@ impl Work<'_, '_> {
         }
         let lease = &exchange.lease;
         let place = self.edit()?.behind();
-        self.tx.run(
-            "UPDATE job SET state = 1, rank = 0, place = ?2, token = ?3, lock_until = ?4, suspect = 0, processed_on = ?5,
-                    starts = starts + 1, processed_by = ifnull(?6, processed_by)
-             WHERE row = ?1",
-            params![
-                job.row,
-                place,
-                token(exchange, taking.jobs.len()),
-                self.tx.boot.saturating_add(ms(lease.lock_duration)),
-                self.now,
-                lease.worker,
-            ],
-        )?;
+        start.execute(params![
+            job.row,
+            place,
+            token(exchange, taking.jobs.len()),
+            self.tx.boot.saturating_add(ms(lease.lock_duration)),
+            self.now,
+            lease.worker,
+        ])?;
         self.moved(from, JobState::Active)?;
         // BullMQ says so of every job, wherever it comes from.
         self.emit(Kind::Active, job.id.as_str(), None, Some(JobState::Waiting))?;

@@ -1,10 +1,11 @@
 //! What a request works with: the connection within a transaction, and the rows of the queues that it touches.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::{BTreeMap, Entry};
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
+use super::events::Unwritten;
 use super::fault::Fault;
 use super::queue::{self, QueueKey, QueueState};
 
@@ -12,7 +13,7 @@ use super::queue::{self, QueueKey, QueueState};
 #[derive(Default)]
 pub(super) struct Memory {
     rows: HashMap<QueueKey, i64>,
-    queues: HashMap<i64, Slot>,
+    queues: BTreeMap<i64, Slot>,
     /// Queues that the present request has changed.
     touched: Vec<i64>,
     version: Option<i64>,
@@ -22,8 +23,9 @@ pub(super) struct Memory {
 
 struct Slot {
     state: QueueState,
-    /// As it was before the present request.
-    before: Option<QueueState>,
+    events: Unwritten,
+    /// As it was before the present request, and how many events there were.
+    before: Option<(QueueState, usize)>,
     /// Changed since it was written.
     dirty: bool,
 }
@@ -41,7 +43,7 @@ impl Memory {
 
     /// Outside of a transaction: whether somebody else has written since.
     pub(super) fn renew(&mut self, version: i64) -> bool {
-        let renewed = self.version.is_some_and(|known| known != version);
+        let renewed = self.version != Some(version);
         if renewed {
             self.forget();
         }
@@ -67,20 +69,22 @@ impl Memory {
     pub(super) fn undo(&mut self) {
         for queue in self.touched.drain(..) {
             if let Some(slot) = self.queues.get_mut(&queue)
-                && let Some(before) = slot.before.take()
+                && let Some((before, events)) = slot.before.take()
             {
                 slot.state = before;
+                slot.events.truncate(events);
             }
         }
         self.rows.clear();
     }
 
-    /// Writes the queues that have changed.
+    /// Writes the queues that have changed, and what happened in them.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.mark();
         for (queue, slot) in &mut self.queues {
             if slot.dirty {
                 slot.state.write(connection, *queue)?;
+                slot.events.write(connection, *queue, slot.state.last_event)?;
                 slot.dirty = false;
             }
         }
@@ -110,15 +114,14 @@ impl Memory {
 }
 
 fn load<'a>(
-    queues: &'a mut HashMap<i64, Slot>,
+    queues: &'a mut BTreeMap<i64, Slot>,
     connection: &Connection,
     queue: i64,
 ) -> rusqlite::Result<Option<&'a mut Slot>> {
     Ok(match queues.entry(queue) {
         Entry::Occupied(known) => Some(known.into_mut()),
-        Entry::Vacant(place) => {
-            QueueState::read(connection, queue)?.map(|state| place.insert(Slot { state, before: None, dirty: false }))
-        }
+        Entry::Vacant(place) => QueueState::read(connection, queue)?
+            .map(|state| place.insert(Slot { state, events: Unwritten::default(), before: None, dirty: false })),
     })
 }
 
@@ -164,6 +167,14 @@ impl<'a> Tx<'a> {
         Ok(self.memory.find(self.connection, key)?)
     }
 
+    /// Deletes a queue's row.
+    pub(super) fn forget_queue(&mut self, key: &QueueKey, row: i64) -> Result<(), Fault> {
+        self.run("DELETE FROM queue WHERE row = ?1", [row])?;
+        self.memory.rows.remove(key);
+        self.memory.queues.remove(&row);
+        Ok(())
+    }
+
     /// A queue's counters and settings.
     pub(super) fn state(&mut self, queue: i64) -> Result<&QueueState, Fault> {
         let slot = load(&mut self.memory.queues, self.connection, queue)?;
@@ -172,14 +183,24 @@ impl<'a> Tx<'a> {
 
     /// The same, to be changed; written with the batch.
     pub(super) fn edit(&mut self, queue: i64) -> Result<&mut QueueState, Fault> {
+        self.edit_with_events(queue).map(|(state, _)| state)
+    }
+
+    /// The same, with its events that are to be written with it.
+    pub(super) fn edit_with_events(&mut self, queue: i64) -> Result<(&mut QueueState, &mut Unwritten), Fault> {
         let Memory { queues, touched, .. } = &mut *self.memory;
         let slot = load(queues, self.connection, queue)?.ok_or(Fault::Sql(rusqlite::Error::QueryReturnedNoRows))?;
         slot.dirty = true;
         if slot.before.is_none() {
-            slot.before = Some(slot.state.clone());
+            slot.before = Some((slot.state.clone(), slot.events.len()));
             touched.push(queue);
         }
-        Ok(&mut slot.state)
+        Ok((&mut slot.state, &mut slot.events))
+    }
+
+    /// One statement, to be run many times.
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>, Fault> {
+        Ok(self.connection.prepare_cached(sql)?)
     }
 
     /// Runs one statement; returns how many rows it changed.

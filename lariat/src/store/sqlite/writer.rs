@@ -5,18 +5,20 @@
 //! file costs no more than that.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::clock;
 use super::fault::{Fault, explain, explain_commit, is_busy, named};
 use super::file::{self, Identity};
 use super::open;
+use super::queue::QueueKey;
 use super::tx::{Memory, Tx, data_version};
-use super::wake::{Pace, Wakes};
+use super::wake::{Pace, Signal, Wakes};
 use crate::error::{Error, ErrorKind};
 use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
 use crate::time::Timestamp;
@@ -26,6 +28,10 @@ const MOST_TOGETHER: usize = 256;
 /// First pause when somebody else writes; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the thread looks out for the next request before it goes to sleep, where the one before came within that time:
+/// to fall asleep and to be woken takes longer than many a request. One that comes seldom costs no look-out.
+const LOOK_OUT: Duration = Duration::from_micros(60);
 
 /// Something to be done in a transaction, and whom to tell.
 trait Request: Send {
@@ -82,11 +88,13 @@ pub(super) enum Turn {
     InOrder,
 }
 
-pub(super) struct Shared {
+struct Shared {
     address: SqliteAddress,
     inbox: Mutex<Inbox>,
     bell: Condvar,
-    pub wakes: Wakes,
+    /// The inbox is not empty; read without its lock.
+    called: AtomicBool,
+    wakes: Wakes,
 }
 
 #[derive(Default)]
@@ -95,6 +103,8 @@ struct Inbox {
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
     closed: bool,
+    /// Somebody else in this process is about to commit something.
+    look_soon: bool,
 }
 
 /// What is to be done next.
@@ -113,12 +123,28 @@ impl Waiting {
 impl Writer {
     /// No I/O: the thread is started, and the file opened, by the first call.
     pub(super) fn new(address: SqliteAddress) -> Writer {
-        let shared = Shared { address, inbox: Mutex::default(), bell: Condvar::new(), wakes: Wakes::default() };
-        Writer { shared: Arc::new(shared) }
+        let (inbox, bell, called) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Writer { shared: Arc::new(Shared { address, inbox, bell, called, wakes: Wakes::default() }) }
     }
 
-    pub(super) fn wakes(&self) -> &Wakes {
-        &self.shared.wakes
+    /// Tells of every change of a queue from here on, also of those that other processes make. What it holds at first
+    /// may be old.
+    pub(super) fn watch(&self, key: &QueueKey) -> watch::Receiver<Signal> {
+        let signals = self.shared.wakes.watch(key);
+        // A thread that rests, since nobody watched so far, is to look at the file from now on. With the lock, so that it
+        // is not just about to rest.
+        drop(self.shared.inbox());
+        self.shared.bell.notify_one();
+        signals
+    }
+
+    /// A commit on another connection is near, or has just been made: whether there is something new is looked at often from
+    /// now on, as after a commit of our own. Whoever does not wait for anything is not woken.
+    pub(super) fn look_soon(&self) {
+        let mut inbox = self.shared.inbox();
+        inbox.look_soon = inbox.running;
+        drop(inbox);
+        self.shared.bell.notify_one();
     }
 
     /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
@@ -169,26 +195,42 @@ impl Shared {
             Turn::First => inbox.first.push_back(request),
             Turn::InOrder => inbox.in_order.push_back(request),
         }
+        self.called.store(true, Ordering::Release);
         drop(inbox);
         self.bell.notify_one();
         Ok(())
     }
 
-    /// What waits, at most `MOST_TOGETHER` of each; nothing after `patience`; None when there will be nothing any more.
-    fn next(&self, patience: Option<Duration>) -> Option<Waiting> {
+    /// What waits, at most `MOST_TOGETHER` of each; nothing when it is time for a look at the file; None when there will be
+    /// nothing any more.
+    fn next(&self, pace: &mut Pace) -> Option<Waiting> {
         let mut inbox = self.inbox();
-        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+        if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
                 return None;
             }
-            inbox = match patience {
-                Some(patience) => self.bell.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+            inbox = if self.wakes.is_watched() {
+                self.bell.wait_timeout(inbox, pace.next()).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner)
             };
         }
+        if std::mem::take(&mut inbox.look_soon) {
+            pace.busy();
+        }
         let Inbox { first, in_order, .. } = &mut *inbox;
-        let first = first.drain(..first.len().min(MOST_TOGETHER)).collect();
-        Some(Waiting { first, in_order: in_order.drain(..in_order.len().min(MOST_TOGETHER)).collect() })
+        let some = |from: &mut VecDeque<_>| from.drain(..from.len().min(MOST_TOGETHER)).collect();
+        let waiting = Waiting { first: some(first), in_order: some(in_order) };
+        self.called.store(!first.is_empty() || !in_order.is_empty(), Ordering::Relaxed);
+        Some(waiting)
+    }
+
+    /// Waits a moment for a request without going to sleep.
+    fn look_out(&self) {
+        let until = Instant::now() + LOOK_OUT;
+        while !self.called.load(Ordering::Acquire) && Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     /// A pause that ends sooner when a request comes.
@@ -216,10 +258,16 @@ impl Running {
     fn run(self) {
         let shared = &*self.0;
         let (mut file, mut memory, mut pace) = (None::<Opened>, Memory::default(), Pace::default());
+        let mut brisk = false;
         loop {
-            let patience = if shared.wakes.is_watched() { Some(pace.next()) } else { None };
-            let Some(waiting) = shared.next(patience) else { return };
-            if waiting.first.is_empty() && waiting.in_order.is_empty() {
+            let idle = Instant::now();
+            if brisk {
+                shared.look_out();
+            }
+            let Some(waiting) = shared.next(&mut pace) else { return };
+            let nothing = waiting.first.is_empty() && waiting.in_order.is_empty();
+            brisk = !nothing && idle.elapsed() < LOOK_OUT;
+            if nothing {
                 if let Some(file) = &file {
                     pace.looked(poll(&file.connection, &mut memory, &shared.wakes));
                 }
@@ -348,10 +396,9 @@ impl Batch<'_> {
         let mut pause = FIRST_PAUSE;
         fail_late(left);
         while !left.is_empty() {
-            let begun =
-                self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
+            let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
             let error = match begun {
-                Ok(renewed) => match renewed.then(|| open::check_layout(self.connection)).transpose() {
+                Ok(renewed) => match renewed.then(|| open::check_version(self.connection)).transpose() {
                     Ok(_) => return true,
                     Err(error) => {
                         self.give_up();

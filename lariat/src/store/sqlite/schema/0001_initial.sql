@@ -103,15 +103,12 @@ CREATE TABLE log (
     PRIMARY KEY (job, n)
 ) STRICT, WITHOUT ROWID;
 
--- Kinds are those of events.rs.
+-- Events of one moment, as events.rs packs them.
 CREATE TABLE event (
     queue INTEGER NOT NULL,
-    n INTEGER NOT NULL,
+    n INTEGER NOT NULL,                         -- the number of the last of them
     at INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    job TEXT,
-    value TEXT,
-    prev INTEGER,                               -- a state
+    packed BLOB NOT NULL,
     PRIMARY KEY (queue, n)
 ) STRICT, WITHOUT ROWID;
 

@@ -40,12 +40,13 @@ async fn a_request_that_fails_leaves_nothing_and_costs_the_others_nothing() {
         .call(Turn::InOrder, PATIENCE, move |tx| {
             let queue = tx.queue(&key)?;
             let last = tx.state(queue)?.last_number;
-            let file = tx.written()?;
-            Ok((last, file.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0))?))
+            let events = events::read(tx.written()?, &key, "0-0", 100)?.events;
+            Ok((last, events.into_iter().map(|event| event.id).collect::<Vec<_>>()))
         })
         .await
         .unwrap();
-    assert_eq!((last, events), (40, 40));
+    let numbers: Vec<_> = events.iter().filter_map(|id| id.split_once('-')).map(|(_, n)| n.to_owned()).collect();
+    assert_eq!((last, numbers), (40, (1..=40).map(|n: i64| n.to_string()).collect()));
 }
 
 #[tokio::test]

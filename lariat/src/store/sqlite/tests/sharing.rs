@@ -32,6 +32,26 @@ async fn events_of_another_process_are_seen() {
     assert_eq!(event.raw.1[0].1, id.unwrap().as_str());
 }
 
+/// Nobody watched before, and the thread that looks at the file has gone to rest after what it was asked last.
+#[tokio::test]
+async fn a_wait_for_events_wakes_a_writer_that_rests() {
+    let lab = Lab::new();
+    let (producer, listener) = (lab.queue(), lab.store());
+    let events = listener.event_store(producer.name()).unwrap();
+    for n in 0..5 {
+        listener.ping().await.unwrap();
+        // Takes another thread's commit, which is time enough to go to rest.
+        producer.add("before", &n).await.unwrap();
+        let after = events.events(None, 0, Duration::ZERO).await.unwrap().upto;
+        let (seen, added) = tokio::join!(
+            tokio::time::timeout(interop::wait::DEADLINE, events.events(Some(&after), 9, Duration::from_secs(3600))),
+            producer.add("after", &n)
+        );
+        added.unwrap();
+        assert!(!seen.expect("it is seen before the wait is over").unwrap().events.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn ids_are_given_out_once_whoever_adds() {
     let lab = Lab::new();
