@@ -259,7 +259,8 @@ impl Worker {
         self.shared.say.listen()
     }
 
-    /// Takes no new jobs until [`resume`](Self::resume); those that run go on.
+    /// Takes no new jobs until [`resume`](Self::resume); those that run go on, and so do those that a call brings which was on
+    /// its way.
     pub fn quiet(&self) {
         self.shared.wishes.send_modify(|wish| wish.quiet = true);
     }

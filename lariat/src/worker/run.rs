@@ -141,6 +141,11 @@ impl Engine {
             let [first, second] = &mut self.exchanges;
             tokio::select! {
                 biased;
+                // Before anything that leads to a call: whoever was told to take nothing asks for nothing.
+                Ok(()) = wishes.changed() => {
+                    let wish = wishes.borrow_and_update().clone();
+                    self.wish(&wish);
+                }
                 Some(finished) = self.finished.recv() => {
                     self.take_in(finished);
                     self.take_in_finished();
@@ -150,10 +155,6 @@ impl Engine {
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
                     self.slots.woken(woken, Instant::now(), self.parts.calls.now());
-                }
-                Ok(()) = wishes.changed() => {
-                    let wish = wishes.borrow_and_update().clone();
-                    self.wish(&wish);
                 }
                 () = sleep_until(alarm) => self.alarmed(),
                 () = tokio::task::yield_now(), if lets_run => self.take_in_finished(),
