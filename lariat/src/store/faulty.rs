@@ -58,7 +58,7 @@ impl Faults {
     }
 
     async fn around<T>(&self, call: Call, send: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        if call != self.call || self.sent.fetch_add(1, Ordering::Relaxed) % 3 != 0 {
+        if call != self.call || !self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
             return send.await;
         }
         match self.fault {

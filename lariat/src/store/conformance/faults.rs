@@ -103,7 +103,7 @@ fn going_on_without_children(w: &World) {
     // Odd and even runs of one start after the other.
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let handler: Handler =
-        |_| if RUNS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { Ok(Outcome::WaitForChildren) } else { done() };
+        |_| if RUNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { Ok(Outcome::WaitForChildren) } else { done() };
     under_each_fault(w, handler, (JobState::Completed, 1, 1));
 }
 
