@@ -61,7 +61,6 @@ impl Floor {
 
     /// Claims waiting jobs and finishes them, so many a transaction: each finishes what the one before claimed.
     pub(crate) fn drain(&mut self, jobs: usize, together: usize) -> Result<Duration> {
-        let most = i64::try_from(together)?;
         let start = Instant::now();
         let mut held: Vec<i64> = Vec::new();
         let mut done = 0;
@@ -75,11 +74,11 @@ impl Floor {
                 for id in held.drain(..) {
                     done += finish.execute(params![id, 1_800_000_000_000_i64, TOKEN])?;
                 }
-                let mut claim = transaction.prepare_cached(
+                let mut claim = transaction.prepare_cached(&format!(
                     "UPDATE job SET state = 1, token = ?1, lock_until = ?2
-                     WHERE id IN (SELECT id FROM job WHERE state = 0 ORDER BY place LIMIT ?3) RETURNING id, data",
-                )?;
-                let claimed = claim.query_map(params![TOKEN, 1_800_000_000_000_i64, most], |row| {
+                     WHERE id IN (SELECT id FROM job WHERE state = 0 ORDER BY place LIMIT {together}) RETURNING id, data"
+                ))?;
+                let claimed = claim.query_map(params![TOKEN, 1_800_000_000_000_i64], |row| {
                     row.get::<_, String>(1)?;
                     row.get(0)
                 })?;

@@ -13,7 +13,6 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{Backoff, JobOptions, Keep};
 use crate::telemetry;
-use crate::time::Timestamp;
 
 /// A job about to be added in a transaction: [`write`](Self::write) it. Made by [`Queue::add_in`].
 #[must_use = "a job is added when this is written"]
@@ -68,7 +67,7 @@ impl Queue {
         jobs: impl IntoIterator<Item = NewJob>,
     ) -> Result<Vec<JobId>, Error> {
         let write = || {
-            let now = Timestamp::now();
+            let now = self.clock.now();
             let jobs = jobs.into_iter().map(|job| job.checked(now)).collect::<Result<Vec<_>, _>>()?;
             let _span = telemetry::add_bulk(self.name.as_str(), jobs.len()).entered();
             self.backend.join()?.add_in(tx, &jobs)
@@ -106,7 +105,7 @@ impl<'a> AddingIn<'a> {
     pub fn write(self) -> Result<JobId, Error> {
         let AddingIn { queue, tx, job } = self;
         let write = || {
-            let job = job.checked(Timestamp::now())?;
+            let job = job.checked(queue.clock.now())?;
             let span = telemetry::add(queue.name.as_str(), &job.name).entered();
             let id = queue.backend.join()?.add_in(tx, std::slice::from_ref(&job))?.pop();
             let id = id.ok_or_else(|| Error::new(ErrorKind::Store, "the store answered an add with no id"))?;
@@ -116,6 +115,11 @@ impl<'a> AddingIn<'a> {
         write().map_err(|e: Error| e.in_queue(&queue.name))
     }
 }
+
+/// The guide's code, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/transactions.md")]
+struct Guide;
 
 setters!(AddingIn<'_>);
 

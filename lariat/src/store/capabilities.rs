@@ -5,6 +5,7 @@
 /// Got from [`Store::capabilities`](crate::Store::capabilities); it goes by the store's URL, without any I/O.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct Capabilities {
     /// Jobs can be added and completed in a transaction of your own, together with your own rows
     /// (`Queue::add_in`, `Job::complete_in`). A SQLite file only: one in memory has no second connection.

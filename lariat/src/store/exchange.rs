@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 
 /// Most outcomes that one exchange carries, and most jobs that it takes.
 pub(crate) const MOST_OUTCOMES: usize = 64;
+/// Most bytes of outcomes that one exchange carries, unless a single one has more: all of a call is in memory at once, on
+/// both sides.
+pub(crate) const MOST_OUTCOME_BYTES: usize = 64 << 20;
 /// Most jobs that one exchange takes.
 pub(crate) const MOST_TAKEN: usize = 64;
 
@@ -105,6 +108,25 @@ pub(crate) enum Transition {
     Delay { delay: Duration, attempt: DelayedAttempt },
     WaitForChildren,
     PutBack,
+}
+
+impl Transition {
+    /// About how many bytes the store is sent for it.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Transition::Complete { value, .. } => value.get().len(),
+            Transition::Fail { failure, .. }
+            | Transition::Retry { failure, .. }
+            | Transition::Delay { attempt: DelayedAttempt::Failed(failure), .. } => failure.size(),
+            Transition::Delay { .. } | Transition::WaitForChildren | Transition::PutBack => 0,
+        }
+    }
+}
+
+impl Failure {
+    fn size(&self) -> usize {
+        self.reason.len() + self.stacktrace.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// Why an attempt failed, as it is recorded.

@@ -172,6 +172,10 @@ impl QueueStore for Faulty<dyn QueueBackend> {
         Box::pin(self.faults.around(Call::Configure, self.inner.configure(setting)))
     }
 
+    fn forget(&self) -> Answer<'_, bool> {
+        self.inner.forget()
+    }
+
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
         self.inner.page(page)
     }

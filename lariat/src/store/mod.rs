@@ -43,6 +43,7 @@ use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvent
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
+use crate::time::Clock;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -109,6 +110,9 @@ pub(crate) trait QueueStore: Send + Sync {
     /// what older clients put aside is merged.
     fn configure(&self, setting: Setting) -> Answer<'_, ()>;
 
+    /// Deletes what a queue without jobs has left; false, and nothing is deleted, where it has jobs. Safe to repeat.
+    fn forget(&self) -> Answer<'_, bool>;
+
     /// Some jobs of one state. Ids without a record are passed over, and the page filled up; a large one in several round
     /// trips.
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage>;
@@ -158,12 +162,18 @@ pub(crate) trait Backend: Send + Sync {
     fn ping(&self) -> Answer<'_, ()>;
 }
 
+/// The guide's code, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/redis.md")]
+struct Guide;
+
 /// Where jobs live: one SQLite file, or a Redis or Valkey server. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
     prefix: Prefix,
     shown: Arc<str>,
+    clock: Clock,
 }
 
 impl Store {
@@ -191,7 +201,7 @@ impl Store {
                 return Err(Error::new(crate::error::ErrorKind::Unsupported, words));
             }
         };
-        Ok(Store { shown, backend, prefix: Prefix::default() })
+        Ok(Store { shown, backend, prefix: Prefix::default(), clock: Clock::default() })
     }
 
     /// Opens a store and makes sure that it is there and lets us in.
@@ -236,6 +246,19 @@ impl Store {
     /// The key prefix in use.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
+    }
+
+    /// In memory, with this clock.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn in_memory(clock: Clock) -> Store {
+        let address = url::SqliteAddress { place: url::SqlitePlace::Memory, durability: url::Durability::Full };
+        let backend = Arc::new(sqlite::SqliteStore::new(&address));
+        Store { shown: address.to_string().into(), backend, prefix: Prefix::default(), clock }
+    }
+
+    /// What the calls of its handles take for now.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn event_store(&self, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error> {

@@ -10,7 +10,6 @@ use super::lease::{Cancel, Lease, Stage};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::job::{CancelReason, Keep};
 use crate::store::exchange::{Settle, SettleIn, Transition};
-use crate::time::Timestamp;
 
 impl Lease {
     /// Has the store complete the job in the transaction.
@@ -24,7 +23,7 @@ impl Lease {
         self.begin_joined()?;
         let to = Transition::Complete { value, keep: keep.unwrap_or(self.ends.keep) };
         let settle = Settle { id: self.id.clone(), token: self.shared_token(), to };
-        let settle_in = SettleIn { settle: &settle, now: Timestamp::now(), metrics: self.ends.metrics };
+        let settle_in = SettleIn { settle: &settle, now: self.now(), metrics: self.ends.metrics };
         store.settle_in(tx, &settle_in).map_err(|error| {
             self.end_joined();
             if let Some(refusal) = error.refusal().filter(|refusal| refusal.is_lost_lock()) {

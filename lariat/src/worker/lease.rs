@@ -14,13 +14,14 @@ use tokio::sync::Notify;
 use super::event::{Announcer, WorkerEvent};
 use super::hold::Hold;
 use super::slots::RunId;
+use super::store::StoreCalls;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{CancelReason, Held, Keep};
 use crate::store::QueueBackend;
 use crate::store::change::{Change, ChangeJob};
 use crate::telemetry::{self, Cause};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 static LOST: Cause = Cause::new();
 
@@ -47,6 +48,7 @@ pub(crate) struct Lease {
     /// Whether it has been said that the lock is lost.
     told_lost: AtomicBool,
     pub(super) backend: Arc<dyn QueueBackend>,
+    clock: Clock,
     say: Announcer,
 }
 
@@ -96,7 +98,7 @@ pub(crate) struct Grant {
 }
 
 impl Lease {
-    pub(crate) fn new(grant: Grant, backend: Arc<dyn QueueBackend>, say: Announcer) -> Lease {
+    pub(crate) fn new(grant: Grant, calls: &StoreCalls) -> Lease {
         Lease {
             run: grant.run,
             id: grant.id,
@@ -113,13 +115,19 @@ impl Lease {
             cancel: Mutex::new(Cancel::NotYet),
             cancelled: Notify::new(),
             told_lost: AtomicBool::new(false),
-            backend,
-            say,
+            backend: calls.backend(),
+            clock: calls.clock(),
+            say: calls.announcer(),
         }
     }
 
     pub(super) fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By the clock of its store.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Taken before the hold and the cancel state, where both are needed.
@@ -192,7 +200,7 @@ impl Lease {
         }
     }
 
-    pub(super) fn loss(&self) -> Option<LossReason> {
+    pub(crate) fn loss(&self) -> Option<LossReason> {
         self.hold().as_ref().and_then(Hold::loss)
     }
 
@@ -267,7 +275,7 @@ impl Lease {
                 }
             }
             let change =
-                ChangeJob { id: self.id.clone(), now: Timestamp::now(), holder: Some(Arc::clone(&self.token)), change };
+                ChangeJob { id: self.id.clone(), now: self.now(), holder: Some(Arc::clone(&self.token)), change };
             self.backend.change(&change).await.map(drop).map_err(|e| e.for_job(&self.id))
         })
     }

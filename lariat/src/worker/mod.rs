@@ -38,6 +38,9 @@ pub use self::handler::Handler;
 pub use self::health::{Health, HealthProblem};
 pub use self::options::WorkerBuilder;
 
+/// For what tests drain a queue with.
+#[cfg(feature = "sqlite")]
+pub(crate) use self::handler::run as run_handler;
 /// For those who take jobs by hand.
 pub(crate) use self::options::taking_options;
 pub(crate) use self::{
@@ -201,12 +204,14 @@ impl Worker {
         let searcher = Searcher {
             queue: Arc::clone(&queue),
             backend: Arc::clone(&backend),
+            clock: store.clock().clone(),
             interval: options.stalled_interval,
             max_stalled: options.max_stalled,
             say: say.clone(),
             stop: stop.clone(),
         };
-        let calls = StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone());
+        let clock = store.clock().clone();
+        let calls = StoreCalls::new(Arc::clone(&queue), backend, clock, options.lock_duration, say.clone());
         let pulse = calls.pulse();
         let engine = Engine::new(Parts {
             queue: Arc::clone(&queue),

@@ -23,7 +23,6 @@ use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
 };
-use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -150,7 +149,7 @@ impl Engine {
                 (ask, answered) = pending(second) => self.answered(ask, answered),
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
-                    self.slots.woken(woken, Instant::now(), Timestamp::now());
+                    self.slots.woken(woken, Instant::now(), self.parts.calls.now());
                 }
                 Ok(()) = wishes.changed() => {
                     let wish = wishes.borrow_and_update().clone();
@@ -173,7 +172,7 @@ impl Engine {
             };
             let exchange = Exchange {
                 call: lane.next(),
-                now: Timestamp::now(),
+                now: self.parts.calls.now(),
                 outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
                 want: ask.want,
                 lease: LeaseTerms {
@@ -276,7 +275,7 @@ impl Engine {
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
         let Answered { reply, sent } = answered;
-        let (now, wall) = (Instant::now(), Timestamp::now());
+        let (now, wall) = (Instant::now(), self.parts.calls.now());
         if let Some(pending) = self.exchanges.get_mut(ask.lane) {
             *pending = None;
         }

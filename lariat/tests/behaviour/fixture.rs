@@ -104,6 +104,14 @@ impl Fixture {
         Fixture { server, store, queue }
     }
 
+    /// The file of a store in a file.
+    pub(crate) fn file(&self) -> &TestFile {
+        match &self.server {
+            Place::Sqlite(file) => file,
+            Place::Redis(_) => panic!("only a SQLite store has a file"),
+        }
+    }
+
     /// The store's URL.
     pub(crate) fn url(&self) -> String {
         match &self.server {

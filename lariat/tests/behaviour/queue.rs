@@ -14,6 +14,7 @@ on_both_stores! {
     the_rate_limit_of_the_queue_binds_its_workers,
     what_breaks_a_rule_is_not_sent,
     queues_are_listed_under_their_prefix,
+    a_queue_is_forgotten_once_it_has_no_jobs,
 }
 
 async fn an_empty_queue_has_nothing_to_tell(f: Fixture) {
@@ -29,6 +30,25 @@ async fn an_empty_queue_has_nothing_to_tell(f: Fixture) {
     assert_eq!((metrics.total, metrics.per_minute.len(), metrics.written), (0, 0, None));
     assert!(f.store.queues().await.unwrap().is_empty());
     assert!(f.is_untouched(), "looking writes nothing");
+}
+
+async fn a_queue_is_forgotten_once_it_has_no_jobs(f: Fixture) {
+    assert!(f.queue.forget().await.unwrap(), "there is none");
+    let worker = f.worker().metrics(60).start(async |_: Job| Ok::<_, JobError>(())).unwrap();
+    let id = f.queue.add("n", &1).await.unwrap();
+    f.until(&id, JobState::Completed).await;
+    worker.close(SECOND).await;
+    f.queue.pause().await.unwrap();
+    assert!(!f.queue.forget().await.unwrap(), "it has a job");
+    assert!(f.queue.overview().await.unwrap().paused && f.queue.job(&id).await.unwrap().is_some());
+    f.queue.edit(&id).remove().await.unwrap();
+    assert!(f.queue.forget().await.unwrap() && f.queue.forget().await.unwrap());
+    assert_eq!(f.queue.overview().await.unwrap(), Overview::default());
+    assert!(f.store.queues().await.unwrap().is_empty());
+    assert_eq!(f.queue.metrics(JobState::Completed, 9).await.unwrap().total, 0);
+    // It may come to be again.
+    assert_eq!(f.queue.add("n", &1).await.unwrap().as_str(), "1");
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
 }
 
 async fn a_pause_holds_until_it_is_lifted(f: Fixture) {

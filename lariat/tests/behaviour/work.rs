@@ -9,7 +9,7 @@ use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event, on_both_stores};
+use crate::fixture::{Fixture, Gate, SECOND, event, on_both_stores};
 
 on_both_stores! {
     a_float_is_read_back_exactly,

@@ -18,7 +18,6 @@ use crate::job::Completing;
 use crate::job::{CancelReason, Job, JobError, Outcome, check_due};
 use crate::store::exchange::{Settle, Transition, Verdict};
 use crate::telemetry::{self, operation};
-use crate::time::Timestamp;
 use crate::worker::{Ended, Lease, tell, transition};
 
 macro_rules! span {
@@ -40,10 +39,10 @@ macro_rules! span {
 /// the background.
 #[must_use = "a taken job that is dropped is put back"]
 pub struct TakenJob {
-    job: Job,
-    lease: Arc<Lease>,
-    hand: Arc<Hand>,
-    settled: bool,
+    pub(super) job: Job,
+    pub(super) lease: Arc<Lease>,
+    pub(super) hand: Arc<Hand>,
+    pub(super) settled: bool,
     _watched: DropGuard,
 }
 
@@ -137,7 +136,7 @@ impl TakenJob {
     /// It is to run again after this time (BullMQ's `moveToDelayed`). It uses no attempt. A delay that ends too late is an
     /// error, and the job is put back.
     pub async fn delay(self, delay: Duration) -> Result<(), Error> {
-        check_due("delay", delay, Timestamp::now()).map_err(|e| self.about(e))?;
+        check_due("delay", delay, self.hand.calls.now()).map_err(|e| self.about(e))?;
         let span = span!(self, DELAY);
         self.settle(Ok(Outcome::Delay(delay)), Then::Leave).instrument(span).await.map(drop)
     }
@@ -153,13 +152,17 @@ impl TakenJob {
     pub async fn wait_for_children(mut self) -> Result<Option<TakenJob>, Error> {
         let span = span!(self, WAIT_FOR_CHILDREN);
         match self.hand_in(Transition::WaitForChildren, Then::Leave).instrument(span).await?.verdict {
-            // As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
-            Verdict::Resume if self.lease.reopen() => {
-                Ok(Some(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand))))
-            }
-            Verdict::Resume => Err(self.lost(LossReason::Expired)),
+            Verdict::Resume => self.retaken().map(Some),
             verdict => self.judged(verdict).map(|()| None),
         }
+    }
+
+    /// As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
+    pub(super) fn retaken(&self) -> Result<TakenJob, Error> {
+        if self.lease.reopen() {
+            return Ok(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand)));
+        }
+        Err(self.lost(LossReason::Expired))
     }
 
     async fn done<T: Serialize + ?Sized>(self, value: &T, then: Then) -> Result<Option<TakenJob>, Error> {
@@ -175,7 +178,7 @@ impl TakenJob {
 
     async fn settle(mut self, ended: Result<Outcome, JobError>, then: Then) -> Result<Option<TakenJob>, Error> {
         let (record, limits) = (self.job.record(), &self.hand.limits);
-        let to = transition(Ended::Returned(ended), record, limits, Timestamp::now(), fastrand::f64());
+        let to = transition(Ended::Returned(ended), record, limits, self.hand.calls.now(), fastrand::f64());
         // What was returned always leads somewhere; only what was stopped may not.
         let to = to.unwrap_or(Transition::PutBack);
         let Sent { verdict, next } = self.hand_in(to, then).await?;
@@ -183,7 +186,7 @@ impl TakenJob {
     }
 
     /// Sends the outcome in a task of its own, and waits for the store's word.
-    async fn hand_in(&mut self, to: Transition, then: Then) -> Result<Sent, Error> {
+    pub(super) async fn hand_in(&mut self, to: Transition, then: Then) -> Result<Sent, Error> {
         if self.lease.is_committed() {
             let words = "the job was completed in a transaction, which is committed: nothing else was written";
             return Err(self.about(Error::new(ErrorKind::Closed, words)));
@@ -205,7 +208,7 @@ impl TakenJob {
         }
     }
 
-    fn judged(&self, verdict: Verdict) -> Result<(), Error> {
+    pub(super) fn judged(&self, verdict: Verdict) -> Result<(), Error> {
         match verdict {
             Verdict::Accepted | Verdict::Resume => Ok(()),
             Verdict::Refused(refusal) => Err(self.about(Error::refused(refusal))),
@@ -213,7 +216,7 @@ impl TakenJob {
         }
     }
 
-    fn lost(&self, loss: LossReason) -> Error {
+    pub(super) fn lost(&self, loss: LossReason) -> Error {
         let words = format!("the job's lock is lost ({loss}): nothing was written");
         self.about(Error::new(ErrorKind::Closed, words))
     }
@@ -225,14 +228,14 @@ impl TakenJob {
 
 /// Whether the call that settles a job is to take another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     Leave,
     Take,
 }
 
 /// The store's answer to an outcome, and the job that came with it. Dropped, the job goes back.
-struct Sent {
-    verdict: Verdict,
+pub(super) struct Sent {
+    pub(super) verdict: Verdict,
     next: Option<TakenJob>,
 }
 

@@ -163,6 +163,10 @@ impl QueueStore for RedisQueue {
         Box::pin(configure::configure(&self.commands, &self.keys, setting, PATIENCE))
     }
 
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.commands, &self.keys, PATIENCE))
+    }
+
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {
         Box::pin(page::page(&self.commands, &self.keys, page, PATIENCE))
     }

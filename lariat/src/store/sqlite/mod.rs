@@ -14,7 +14,9 @@ mod cost;
 mod events;
 mod exchange;
 mod fault;
+mod file;
 mod finish;
+mod insert;
 mod join;
 mod lane;
 mod locks;
@@ -68,9 +70,14 @@ pub(super) struct SqliteStore {
 
 impl SqliteStore {
     pub(super) fn new(address: &SqliteAddress) -> SqliteStore {
+        let mut address = address.clone();
+        if let SqlitePlace::File(path) = &mut address.place {
+            // The program may change its folder before the first call. Where there is none, that call says so.
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
         let writer = Arc::new(Writer::new(address.clone()));
-        let readers = Arc::new(Readers::new(address, Arc::clone(&writer)));
-        SqliteStore { address: Arc::new(address.clone()), writer, readers }
+        let readers = Arc::new(Readers::new(&address, Arc::clone(&writer)));
+        SqliteStore { address: Arc::new(address), writer, readers }
     }
 
     fn on(&self, prefix: &Prefix, queue: &QueueName) -> Arc<SqliteQueue> {
@@ -114,7 +121,7 @@ impl Backend for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        Box::pin(self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())))
+        Box::pin(self.readers.open())
     }
 }
 
@@ -194,6 +201,10 @@ impl QueueStore for SqliteQueue {
 
     fn configure(&self, setting: Setting) -> Answer<'_, ()> {
         Box::pin(configure::configure(&self.writer, &self.key, setting, PATIENCE))
+    }
+
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.writer, &self.key, PATIENCE))
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {

@@ -1,7 +1,7 @@
 //! What a request works with: the connection within a transaction, and the rows of the queues that it touches.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
@@ -13,10 +13,12 @@ use super::queue::{self, QueueKey, QueueState};
 #[derive(Default)]
 pub(super) struct Memory {
     rows: HashMap<QueueKey, i64>,
-    queues: HashMap<i64, Slot>,
+    queues: BTreeMap<i64, Slot>,
     /// Queues that the present request has changed.
     touched: Vec<i64>,
     version: Option<i64>,
+    /// The version that the last transaction began with.
+    begun_at: Option<i64>,
 }
 
 struct Slot {
@@ -29,14 +31,14 @@ struct Slot {
 }
 
 impl Memory {
-    /// A transaction has begun.
-    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// A transaction has begun. Whether somebody else may have written since the last one that was begun.
+    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let version = data_version(connection)?;
         if self.version != Some(version) {
             self.forget();
             self.version = Some(version);
         }
-        Ok(())
+        Ok(self.begun_at.replace(version) != Some(version))
     }
 
     /// Outside of a transaction: whether somebody else has written since.
@@ -112,7 +114,7 @@ impl Memory {
 }
 
 fn load<'a>(
-    queues: &'a mut HashMap<i64, Slot>,
+    queues: &'a mut BTreeMap<i64, Slot>,
     connection: &Connection,
     queue: i64,
 ) -> rusqlite::Result<Option<&'a mut Slot>> {
@@ -163,6 +165,14 @@ impl<'a> Tx<'a> {
     /// The row of a queue, where it has one.
     pub(super) fn find_queue(&mut self, key: &QueueKey) -> Result<Option<i64>, Fault> {
         Ok(self.memory.find(self.connection, key)?)
+    }
+
+    /// Deletes a queue's row.
+    pub(super) fn forget_queue(&mut self, key: &QueueKey, row: i64) -> Result<(), Fault> {
+        self.run("DELETE FROM queue WHERE row = ?1", [row])?;
+        self.memory.rows.remove(key);
+        self.memory.queues.remove(&row);
+        Ok(())
     }
 
     /// A queue's counters and settings.

@@ -1,10 +1,11 @@
 //! The one thread that writes. It takes all requests that wait, carries each out in a savepoint of one transaction,
 //! commits, and then answers all: under load many requests share one commit, and when idle one has it for itself.
 //!
-//! Renewals of locks go first. A request that was not begun within its deadline is answered as not carried out, so a busy
+//! Renewals of locks go first, in a transaction of their own that is not synced. A request that was not begun within its deadline is answered as not carried out, so a busy
 //! file costs no more than that.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,14 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::clock;
-use super::fault::{Fault, explain, explain_commit, is_busy};
+use super::fault::{Fault, explain, explain_commit, is_busy, named};
+use super::file::{self, Identity};
 use super::open;
 use super::queue::QueueKey;
 use super::tx::{Memory, Tx, data_version};
 use super::wake::{Pace, Signal, Wakes};
 use crate::error::{Error, ErrorKind};
-use crate::store::url::SqliteAddress;
+use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
 use crate::time::Timestamp;
 
 /// Most requests of one transaction.
@@ -26,6 +28,10 @@ const MOST_TOGETHER: usize = 256;
 /// First pause when somebody else writes; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the thread looks out for the next request before it goes to sleep, where the one before came within that time:
+/// to fall asleep and to be woken takes longer than many a request. One that comes seldom costs no look-out.
+const LOOK_OUT: Duration = Duration::from_micros(60);
 
 /// Something to be done in a transaction, and whom to tell.
 trait Request: Send {
@@ -86,6 +92,8 @@ struct Shared {
     address: SqliteAddress,
     inbox: Mutex<Inbox>,
     bell: Condvar,
+    /// The inbox is not empty; read without its lock.
+    called: AtomicBool,
     wakes: Wakes,
 }
 
@@ -99,11 +107,24 @@ struct Inbox {
     look_soon: bool,
 }
 
+/// What is to be done next.
+struct Waiting {
+    first: Vec<Box<dyn Request>>,
+    in_order: Vec<Box<dyn Request>>,
+}
+
+impl Waiting {
+    fn fail(self, error: &Error) {
+        fail(self.first, error);
+        fail(self.in_order, error);
+    }
+}
+
 impl Writer {
     /// No I/O: the thread is started, and the file opened, by the first call.
     pub(super) fn new(address: SqliteAddress) -> Writer {
-        let shared = Shared { address, inbox: Mutex::default(), bell: Condvar::new(), wakes: Wakes::default() };
-        Writer { shared: Arc::new(shared) }
+        let (inbox, bell, called) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Writer { shared: Arc::new(Shared { address, inbox, bell, called, wakes: Wakes::default() }) }
     }
 
     /// Tells of every change of a queue from here on, also of those that other processes make. What it holds at first
@@ -140,6 +161,11 @@ impl Writer {
         answer
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unknown, "the thread that writes the file has ended")))
+            .map_err(|error| named(error, &self.shared.address))
+    }
+
+    pub(super) fn address(&self) -> &SqliteAddress {
+        &self.shared.address
     }
 }
 
@@ -169,14 +195,15 @@ impl Shared {
             Turn::First => inbox.first.push_back(request),
             Turn::InOrder => inbox.in_order.push_back(request),
         }
+        self.called.store(true, Ordering::Release);
         drop(inbox);
         self.bell.notify_one();
         Ok(())
     }
 
-    /// What waits, at most `MOST_TOGETHER`; nothing when it is time for a look at the file; None when there will be nothing
-    /// any more.
-    fn next(&self, pace: &mut Pace) -> Option<Vec<Box<dyn Request>>> {
+    /// What waits, at most `MOST_TOGETHER` of each; nothing when it is time for a look at the file; None when there will be
+    /// nothing any more.
+    fn next(&self, pace: &mut Pace) -> Option<Waiting> {
         let mut inbox = self.inbox();
         if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
@@ -192,8 +219,18 @@ impl Shared {
             pace.busy();
         }
         let Inbox { first, in_order, .. } = &mut *inbox;
-        let first = first.drain(..first.len().min(MOST_TOGETHER));
-        Some(first.chain(in_order.drain(..in_order.len().min(MOST_TOGETHER))).collect())
+        let some = |from: &mut VecDeque<_>| from.drain(..from.len().min(MOST_TOGETHER)).collect();
+        let waiting = Waiting { first: some(first), in_order: some(in_order) };
+        self.called.store(!first.is_empty() || !in_order.is_empty(), Ordering::Relaxed);
+        Some(waiting)
+    }
+
+    /// Waits a moment for a request without going to sleep.
+    fn look_out(&self) {
+        let until = Instant::now() + LOOK_OUT;
+        while !self.called.load(Ordering::Acquire) && Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     /// A pause that ends sooner when a request comes.
@@ -220,36 +257,75 @@ impl Drop for Running {
 impl Running {
     fn run(self) {
         let shared = &*self.0;
-        let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
+        let (mut file, mut memory, mut pace) = (None::<Opened>, Memory::default(), Pace::default());
+        let mut brisk = false;
         loop {
-            let Some(requests) = shared.next(&mut pace) else { return };
-            if requests.is_empty() {
-                if let Some(connection) = &file {
-                    pace.looked(poll(connection, &mut memory, &shared.wakes));
+            let idle = Instant::now();
+            if brisk {
+                shared.look_out();
+            }
+            let Some(waiting) = shared.next(&mut pace) else { return };
+            let nothing = waiting.first.is_empty() && waiting.in_order.is_empty();
+            brisk = !nothing && idle.elapsed() < LOOK_OUT;
+            if nothing {
+                if let Some(file) = &file {
+                    pace.looked(poll(&file.connection, &mut memory, &shared.wakes));
                 }
                 continue;
             }
+            if file.as_ref().is_some_and(|file| file.is_gone(&shared.address)) {
+                (file, memory) = (None, Memory::default());
+                waiting.fail(&file::gone());
+                continue;
+            }
             let connection = match &file {
-                Some(connection) => connection,
-                None => match ready(&shared.address) {
-                    Ok(opened) => file.insert(opened),
+                Some(file) => &file.connection,
+                None => match Opened::open(&shared.address) {
+                    Ok(opened) => &file.insert(opened).connection,
                     Err(error) => {
-                        fail(requests, &error);
+                        waiting.fail(&error);
                         continue;
                     }
                 },
             };
             pace.busy();
-            Batch { shared, connection, memory: &mut memory }.carry_out(requests);
+            let mut batch = Batch { shared, connection, memory: &mut memory };
+            if let Err(error) = batch.carry_out_unsynced(waiting.first) {
+                // Nothing may be answered that is not as durable as was asked for.
+                (file, memory) = (None, Memory::default());
+                fail(waiting.in_order, &error);
+                continue;
+            }
+            batch.carry_out(waiting.in_order);
         }
     }
 }
 
-fn ready(address: &SqliteAddress) -> Result<Connection, Error> {
-    let connection = open::writer(address)?;
-    // From here on waiting is done by the batch, which knows its deadlines.
-    connection.busy_timeout(Duration::ZERO).map_err(explain)?;
-    Ok(connection)
+/// The file as it was opened.
+struct Opened {
+    connection: Connection,
+    identity: Option<Identity>,
+}
+
+impl Opened {
+    fn open(address: &SqliteAddress) -> Result<Opened, Error> {
+        let connection = open::writer(address)?;
+        // From here on waiting is done by the batch, which knows its deadlines.
+        connection.busy_timeout(Duration::ZERO).map_err(explain)?;
+        Ok(Opened { connection, identity: identity(address) })
+    }
+
+    /// Whether its path leads to another file by now, or to none.
+    fn is_gone(&self, address: &SqliteAddress) -> bool {
+        self.identity != identity(address)
+    }
+}
+
+fn identity(address: &SqliteAddress) -> Option<Identity> {
+    match &address.place {
+        SqlitePlace::Memory => None,
+        SqlitePlace::File(path) => Identity::of(path),
+    }
 }
 
 fn fail(requests: Vec<Box<dyn Request>>, error: &Error) {
@@ -287,6 +363,17 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// Renewals wait for no disk, except behind a commit that has begun: after a power cut there is another boot, and no
+    /// lock of this one counts. Not for anything else. An error where syncs could not be taken up again.
+    fn carry_out_unsynced(&mut self, requests: Vec<Box<dyn Request>>) -> Result<(), Error> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        open::sync(self.connection, Durability::Normal)?;
+        self.carry_out(requests);
+        open::sync(self.connection, self.shared.address.durability)
+    }
+
     fn carry_out(&mut self, requests: Vec<Box<dyn Request>>) {
         let mut left = VecDeque::from(requests);
         while self.begin(&mut left) {
@@ -294,11 +381,7 @@ impl Batch<'_> {
             match self.run(&mut left, &mut done) {
                 Ok(()) => self.shared.wakes.publish(self.connection, self.memory),
                 Err(error) => {
-                    self.memory.forget();
-                    if !self.connection.is_autocommit() {
-                        // What cannot be rolled back shows with the next BEGIN.
-                        drop(self.connection.execute_batch("ROLLBACK"));
-                    }
+                    self.give_up();
                     fail(std::mem::take(&mut done), &error);
                 }
             }
@@ -314,10 +397,18 @@ impl Batch<'_> {
         fail_late(left);
         while !left.is_empty() {
             let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
-            let Err(error) = begun else { return true };
-            if !self.connection.is_autocommit() {
-                drop(self.connection.execute_batch("ROLLBACK"));
-            }
+            let error = match begun {
+                Ok(renewed) => match renewed.then(|| open::check_version(self.connection)).transpose() {
+                    Ok(_) => return true,
+                    Err(error) => {
+                        self.give_up();
+                        fail(left.drain(..).collect(), &error);
+                        return false;
+                    }
+                },
+                Err(error) => error,
+            };
+            self.give_up();
             if is_busy(&error) {
                 self.shared.pause(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -327,6 +418,15 @@ impl Batch<'_> {
             }
         }
         false
+    }
+
+    /// Nothing of the transaction, and of what is remembered of it, holds.
+    fn give_up(&mut self) {
+        self.memory.forget();
+        if !self.connection.is_autocommit() {
+            // What cannot be rolled back shows with the next BEGIN.
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
     }
 
     /// Runs the requests in the transaction and commits. Those in `done` share its fate; those still `left` are for

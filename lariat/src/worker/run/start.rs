@@ -12,7 +12,6 @@ use crate::error::ErrorKind;
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{Failure, Settle, Taken, Transition};
 use crate::telemetry;
-use crate::time::Timestamp;
 use crate::worker::event::WorkerEvent;
 use crate::worker::handler::{self, Ended, Limits};
 use crate::worker::hold::Hold;
@@ -42,7 +41,7 @@ impl Engine {
         let ends = EndTerms { keep: self.parts.limits.remove_on_complete, metrics: self.parts.metrics };
         let (token_of_run, locks) = (Arc::clone(&token), Some(self.parts.locks.clone()));
         let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: token_of_run, hold, ends, locks };
-        let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
+        let lease = Arc::new(Lease::new(grant, &self.parts.calls));
         self.parts.shared.begin(Arc::clone(&lease));
         let at_once = match record {
             Err(problem) => {
@@ -127,7 +126,7 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
         if let Ended::Returned(Err(error)) = ended {
             tell::failed_after_commit(job.queue(), job.id(), error.reason());
         }
-        tell::run_ended(job.queue(), job.name(), "completed", lease.since.elapsed());
+        tell::run_ended(job.queue(), job.name(), "completed", lease.since);
         return Finished { run: lease.run, settle: None, job: None, committed: Some(lease.id.clone()) };
     }
     // From here on a loss is not reported; one that came before makes the result void.
@@ -135,8 +134,8 @@ async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits
         lease.cancel(CancelReason::LockLost(loss));
         ended = Ended::Stopped(CancelReason::LockLost(loss));
     }
-    let transition = handler::transition(ended, job.record(), limits, Timestamp::now(), fastrand::f64());
-    tell::run_ended(job.queue(), job.name(), tell::state(transition.as_ref()), lease.since.elapsed());
+    let transition = handler::transition(ended, job.record(), limits, lease.now(), fastrand::f64());
+    tell::run_ended(job.queue(), job.name(), tell::state(transition.as_ref()), lease.since);
     let again = matches!(transition, Some(Transition::WaitForChildren));
     let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
     Finished { run: lease.run, settle, job: again.then_some(job), committed: None }
