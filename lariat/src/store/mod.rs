@@ -21,6 +21,9 @@ pub(crate) mod change;
 #[cfg(feature = "sqlite")]
 mod conformance;
 pub(crate) mod exchange;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod faulty;
 pub(crate) mod options;
 mod redis;
 #[cfg(feature = "sqlite")]

@@ -15,6 +15,8 @@ on_both_stores! {
     what_a_handler_spawns_may_outlive_it_and_can_no_longer_report,
     a_result_that_is_too_large_costs_only_its_job,
     a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found on 3 threads,
+    a_handler_whose_destructor_panics_takes_nothing_with_it,
+    workers_that_come_and_go_run_each_job_once on 2 threads,
 }
 
 fn impatient(f: &Fixture) -> WorkerBuilder {
@@ -89,15 +91,13 @@ async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_
     assert_eq!(f.job(&id).await.record.attempts_made, 1, "what the blocked one says does not count");
 }
 
-#[tokio::test]
-async fn a_handler_whose_destructor_panics_takes_nothing_with_it() {
+async fn a_handler_whose_destructor_panics_takes_nothing_with_it(f: Fixture) {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
             panic!("in a destructor");
         }
     }
-    let f = Fixture::start();
     let handler = async |job: Job| {
         if job.name() == "bomb" {
             let _bomb = Bomb;
@@ -158,10 +158,8 @@ async fn a_user_who_may_not_write_our_own_keys_is_told_what_is_missing() {
 }
 
 /// Ten workers, each started and stopped again and again, with and without grace, while 1,000 jobs are worked.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_come_and_go_run_each_job_once() {
+async fn workers_that_come_and_go_run_each_job_once(f: Fixture) {
     const JOBS: u64 = 1000;
-    let f = Fixture::start();
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let ended: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();

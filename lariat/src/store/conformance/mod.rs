@@ -14,6 +14,7 @@ mod child_ended;
 mod delay;
 mod events;
 mod extend;
+mod faults;
 mod finish;
 mod hands;
 mod law;
