@@ -94,8 +94,7 @@ impl Floor {
 
     /// Moves the end of the locks of all these jobs, so many a statement.
     pub(crate) fn renew(&mut self, jobs: usize, together: usize, rounds: usize) -> Result<Duration> {
-        self.file
-            .execute("UPDATE job SET state = 1, token = ?1, lock_until = 1", [TOKEN])?;
+        self.file.execute("UPDATE job SET state = 1, token = ?1, lock_until = 1", [TOKEN])?;
         let ids: Vec<usize> = (1..=jobs).collect();
         let start = Instant::now();
         for round in 0..rounds {

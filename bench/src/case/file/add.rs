@@ -44,23 +44,23 @@ impl Case for FileAdd {
     }
 
     fn run(&self, library: Library, setup: Setup) -> Result<Sample> {
-        let place = Place::new()?;
+        let file = Place::new()?;
         let jobs = figure(self.jobs);
         if library == Library::Floor {
             let together = if let Way::Batch(_) = self.way { 100 } else { 1 };
-            let took = Floor::create(&place.path(), self.durability)?.insert(self.jobs, together)?;
+            let took = Floor::create(&file.path(), self.durability)?.insert(self.jobs, together)?;
             return Ok(vec![("jobs_per_s", jobs / took.as_secs_f64())]);
         }
         let pace = match self.way {
             Way::Batch(size) => Pace::Batch { size },
             Way::Flight(width) => Pace::Flight { width },
         };
-        let mut peer = place.start(library, self.durability, setup)?;
+        let mut peer = file.start(library, self.durability, setup)?;
         peer.add(&adding("warm", "noop", 500, pace))?;
         let used = peer.usage()?;
         let took = peer.add(&adding(QUEUE, "noop", self.jobs, pace))?;
         let after = peer.usage()?;
-        let added = place.count(library, "waiting")?;
+        let added = file.count(library, "waiting")?;
         if added != self.jobs {
             return Err(format!("{} added {added} of {} jobs", library.name(), self.jobs).into());
         }

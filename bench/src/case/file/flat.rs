@@ -39,6 +39,8 @@ impl FileFlat {
         }
         let place = Place::new()?;
         let mut peer = place.start(Library::Lariat, Durability::Normal, setup)?;
+        // The queues in the order in which the other file has them: rows of the last one are appended, which is cheaper.
+        peer.add(&adding("warm", "noop", 1, Pace::Batch { size: 1 }))?;
         peer.add(&adding(QUEUE, "noop", finished, Pace::Batch { size: 1_000 }))?;
         peer.work(worker(QUEUE, 50))?;
         peer.ask(&Command::Finish { count: finished as u64 })?;

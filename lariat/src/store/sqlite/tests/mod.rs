@@ -3,6 +3,7 @@
 mod batches;
 mod family;
 mod opening;
+mod packed;
 mod sharing;
 
 use std::path::{Path, PathBuf};
