@@ -10,12 +10,13 @@ const DEFAULT: &str = "sqlite:lariat.db";
 
 pub(crate) fn open(args: &StoreArgs) -> Result<Store, Failure> {
     let prefix = Prefix::new(args.prefix.as_str())?;
-    let store = Store::open(url(args)).map_err(|error| match named(args) {
-        Some(_) => Failure::from(error),
-        None => {
-            let words = format!("no store is named, and the default, {DEFAULT}, cannot be used: ");
-            Failure::from(error).before(&words).after("; name it with --store URL or LARIAT_STORE")
+    let store = Store::open(url(args)).map_err(|error| {
+        let failure = Failure::from(error);
+        if named(args).is_some() {
+            return failure;
         }
+        let words = format!("no store is named, and the default, {DEFAULT}, cannot be used: ");
+        failure.before(&words).after("; name it with --store URL or LARIAT_STORE")
     })?;
     Ok(store.with_prefix(prefix))
 }

@@ -138,6 +138,14 @@ impl Error {
         self
     }
 
+    /// With the store's name in front of the words.
+    #[must_use]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn in_store(mut self, store: impl fmt::Display) -> Error {
+        self.0.message = format!("{store}: {}", self.0.message).into();
+        self
+    }
+
     #[must_use]
     pub(crate) fn in_queue(mut self, queue: impl fmt::Display) -> Error {
         self.0.queue.get_or_insert_with(|| queue.to_string());

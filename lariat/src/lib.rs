@@ -16,20 +16,69 @@
 //!     Ok(format!("sent to {address}"))
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), lariat::Error> {
-//! let store = Store::connect("redis://127.0.0.1").await?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), lariat::Error> {
+//!     let store = Store::connect("sqlite:lariat.db").await?; // or "redis://127.0.0.1"
 //!
-//! let mail = Queue::new(&store, "mail")?;
-//! let id = mail.add("welcome", &"ada@example.org") // any reference to a Serialize value
-//!     .attempts(5)
-//!     .backoff(Backoff::exponential(Duration::from_secs(1)).jitter(0.2))
-//!     .await?;
-//! println!("added job {id}");
+//!     let mail = Queue::new(&store, "mail")?;
+//!     let id = mail
+//!         .add("welcome", "ada@example.org") // the name, and any reference to a Serialize value
+//!         .attempts(5)
+//!         .backoff(Backoff::exponential(Duration::from_secs(1)).jitter(0.2))
+//!         .await?;
+//!     println!("added job {id}");
 //!
-//! let worker = Worker::builder(&store, "mail").concurrency(10).start(welcome)?;
-//! // … until it is time to go:
-//! worker.close(Duration::from_secs(25)).await;
+//!     let worker = Worker::builder(&store, "mail").concurrency(10).start(welcome)?;
+//!     tokio::signal::ctrl_c().await.ok();
+//!     worker.close(Duration::from_secs(25)).await; // running jobs have so long to end; others take the rest
+//!     Ok(())
+//! }
+//! ```
+//!
+//! It needs `tokio` with the features `macros`, `rt-multi-thread` and `signal`. Around it, what most programs come to:
+//!
+//! ```no_run
+//! # async fn example(store: lariat::Store, worker: lariat::Worker) -> Result<(), lariat::Error> {
+//! use std::time::Duration;
+//! use lariat::{EventKind, Finished, Job, JobError, Queue, QueueEvents, WorkerEvent};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Image { path: String, width: u32 }
+//!
+//! async fn resize(job: Job) -> Result<u64, JobError> {
+//!     let image: Image = job.data()?;
+//!     job.log(format!("reading {}", image.path)).await?;
+//!     let bytes = std::fs::metadata(&image.path)?; // any error is a failed attempt
+//!     job.progress(&50).await?;
+//!     Ok(bytes.len())
+//! }
+//!
+//! // Added to run in a minute, before those of a larger number, and waited for.
+//! let images = Queue::new(&store, "images")?;
+//! let image = Image { path: "cat.png".into(), width: 640 };
+//! let id = images.add("resize", &image).delay(Duration::from_secs(60)).priority(3).await?;
+//! match images.wait_for(&id, Duration::from_secs(90)).await? {
+//!     Finished::Completed(value) => println!("{value}"), // JSON; `serde_json::from_str(value.get())` makes a value of it
+//!     Finished::Failed(reason) => eprintln!("{reason}"),
+//!     other => eprintln!("{other:?}"),
+//! }
+//!
+//! // No job starts, on any worker, until it is resumed.
+//! images.pause().await?;
+//! println!("{} wait", images.overview().await?.counts.unfinished());
+//! images.resume().await?;
+//!
+//! // What this worker does; what happens in the queue, whoever does it.
+//! let mut own = worker.events();
+//! if let Some(WorkerEvent::Failed { id, reason }) = own.next().await {
+//!     eprintln!("job {id} failed: {reason}");
+//! }
+//! let mut all = QueueEvents::from_now(&store, "images").await?;
+//! if let EventKind::Progress { job, progress } = all.next().await?.kind {
+//!     println!("job {job}: {progress}");
+//! }
+//! # drop(resize);
 //! # Ok(()) }
 //! ```
 //!
@@ -56,6 +105,7 @@
 //! | [`Manual`], [`TakenJob`] | a loop of your own instead of handlers |
 //! | [`QueueEvents`] | what happens in a queue, whoever does it |
 //! | [`JobRecord`], [`JobState`], [`Overview`] | what is stored |
+//! | [`testing`] | testing handlers, and code that adds jobs |
 //! | [`telemetry`] | what is told to `tracing` |
 //! | [`Error`] | the one error |
 //!
@@ -74,7 +124,7 @@
 //! | `job.updateProgress`, `job.log`, `job.updateData` | [`Job::progress`], [`Job::log`], [`Job::update_data`] |
 //! | the processor's `signal`, `worker.cancelJob` | [`Job::cancelled`], [`Worker::cancel`] |
 //! | `settings.backoffStrategy` | [`WorkerBuilder::backoff_strategy`] |
-//! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents`] |
+//! | `worker.on("completed", …)`, `new QueueEvents("mail")` | [`Worker::events`], [`QueueEvents::from_now`] |
 //! | `job.waitUntilFinished(queueEvents, ttl)` | [`Queue::wait_for`] |
 //! | `worker.getNextJob(token)`, `job.moveToCompleted(…)` | [`Manual::take`], [`TakenJob::complete`], [`TakenJob::complete_and_take`] |
 //! | `job.retry`, `promote`, `remove`, `changeDelay`, `changePriority` | [`Queue::edit`] |
@@ -93,10 +143,21 @@ mod retry;
 mod router;
 mod store;
 pub mod telemetry;
+#[cfg(feature = "sqlite")]
+pub mod testing;
 mod time;
 mod worker;
 
+/// The first page's code, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub use lariat_lock::{Calls, Histogram, LockMetrics, LossReason, Losses};
+/// The SQLite that the store uses, for transactions of your own ([`Queue::add_in`], [`Job::complete_in`]). Two copies of
+/// SQLite in one process that use one file would damage it, so take this one.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 
 pub use error::{Error, ErrorKind, Refusal};
 pub use events::{EventKind, QueueEvent, QueueEvents};
@@ -105,12 +166,16 @@ pub use job::{
     Backoff, BackoffKind, CancelReason, IntoOutcome, Job, JobError, JobOptions, JobRecord, JobState, Keep,
     MAX_PRIORITY, Outcome, ParentRef, StoredJob,
 };
+#[cfg(feature = "sqlite")]
+pub use job::{Committed, Completing};
+#[cfg(feature = "sqlite")]
+pub use queue::AddingIn;
 pub use queue::{Adding, Finished, JobEdit, Manual, ManualBuilder, NewJob, Queue, Reprocess, TakenJob};
 pub use retry::NextAttempt;
 pub use router::{Route, Router, TakesJob, TakesState};
-pub use store::Store;
 pub use store::exchange::RateLimit;
 pub use store::view::{Counts, DamagedJob, HeldJob, JobPage, LogPage, Metrics, Overview, WorkerInfo};
+pub use store::{Capabilities, Outlives, Store};
 pub use time::Timestamp;
 pub use worker::{
     ActiveJob, Closed, FailedAttempt, Handler, Health, HealthProblem, StopReason, Worker, WorkerBuilder, WorkerEvent,

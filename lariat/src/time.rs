@@ -1,6 +1,8 @@
 //! Stored instants: Unix time in milliseconds, as BullMQ writes them.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An instant as it is stored: milliseconds since the Unix epoch, by the clock of whoever wrote it.
@@ -42,6 +44,43 @@ impl Timestamp {
     }
 }
 
+/// Where `now` comes from: the wall clock, or a hand that a test moves. Clones go by the same hand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clock {
+    hand: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// One that stands still, from now on.
+    #[cfg(any(test, feature = "sqlite"))]
+    pub(crate) fn standing() -> Clock {
+        Clock { hand: Some(Arc::new(AtomicI64::new(Timestamp::now().0))) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.hand.as_ref().map_or_else(Timestamp::now, |hand| Timestamp(hand.load(Ordering::SeqCst)))
+    }
+
+    /// Whether time passes only when somebody moves it.
+    pub(crate) fn stands(&self) -> bool {
+        self.hand.is_some()
+    }
+
+    /// Whether it is the same standing clock.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is(&self, other: &Clock) -> bool {
+        matches!((&self.hand, &other.hand), (Some(mine), Some(other)) if Arc::ptr_eq(mine, other))
+    }
+
+    /// Moves a standing clock on, never back. The wall clock is left alone.
+    #[cfg(any(test, feature = "sqlite"))]
+    pub(crate) fn move_to(&self, to: Timestamp) {
+        if let Some(hand) = &self.hand {
+            hand.fetch_max(to.0, Ordering::SeqCst);
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.0)
@@ -51,6 +90,16 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_standing_clock_moves_only_when_it_is_moved_and_only_on() {
+        let clock = Clock::standing();
+        let (start, same) = (clock.now(), clock.clone());
+        clock.move_to(start.after(Duration::from_secs(5)));
+        clock.move_to(start);
+        assert_eq!((same.now().since(start), same.stands()), (Duration::from_secs(5), true));
+        assert!(!Clock::default().stands());
+    }
 
     #[test]
     fn spans_saturate_instead_of_wrapping() {

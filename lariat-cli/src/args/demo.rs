@@ -25,6 +25,11 @@ target), what symbolic links point to. The first 2000 files count, in the order 
 Without --store and LARIAT_STORE the jobs live in a file of their own in the folder for temporary
 files; otherwise in a queue of their own in that store. Either is removed in the end, unless --keep.
 
+As JSON, times in ms: held folder store queue jobs longJobs bytes more skipped (hidden caches links
+others unreadable) workers concurrency tookMs; quick (jobs tookMs perSecond); locks (durationMs
+holdMs renewed calls unanswered smallestTrustMs lost refused); killed (worker pid afterMs held
+recovered foundAfterMs endedAfterMs) or null; checks, each with name held words faults.
+
 Exit status: 0 when all of it held, 1 when not.";
 
 #[derive(Debug, Args)]

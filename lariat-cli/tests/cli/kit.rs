@@ -223,3 +223,18 @@ pub(crate) fn runs(pid: &str) -> bool {
 pub(crate) fn wait_until_gone(pid: &str) {
     wait::until(&format!("process {pid} is gone"), || !runs(pid));
 }
+
+/// The processes with this parent and this argument.
+pub(crate) fn children(parent: &str, argument: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        let is_child =
+            read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned));
+        if is_child.as_deref() == Some(parent) && read("cmdline").split('\0').any(|part| part == argument) {
+            found.push(pid);
+        }
+    }
+    found
+}

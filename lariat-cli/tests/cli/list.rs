@@ -98,6 +98,24 @@ fn ids_without_a_record_neither_hide_nor_repeat_jobs() {
     assert_eq!(ids(&place, &["waiting", "--newest"]), newest);
 }
 
+/// Once, and not again for each page behind it.
+#[test]
+fn a_long_stretch_of_ids_without_a_record_is_passed_over() {
+    let place = Place::new();
+    let add =
+        || drop(crate::kit::run(place.lariat(&["add", "q", "--stdin"]), &"{\"name\":\"n\"}\n".repeat(150)).done());
+    add();
+    let script = "for i = 1, 6000 do redis.call('LPUSH', 'bull:q:wait', 'ghost-' .. i) end";
+    place.redis::<()>(&["EVAL", script, "0"]);
+    add();
+    let all: Vec<String> = (1..=300).map(|id| id.to_string()).collect();
+    place.redis::<()>(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(ids(&place, &["waiting"]), all);
+    let stats = place.redis::<String>(&["INFO", "commandstats"]);
+    let calls = stats.split_once("cmdstat_evalsha:calls=").unwrap().1.split(',').next().unwrap().parse::<u32>();
+    assert!(calls.as_ref().is_ok_and(|calls| *calls < 20), "{calls:?} calls for 6300 ids");
+}
+
 #[test]
 fn a_job_that_cannot_be_read_is_named_and_the_rest_is_listed() {
     let place = Place::new();

@@ -3,6 +3,7 @@
 
 mod add;
 mod change;
+mod demo;
 mod events;
 mod inside;
 mod kit;

@@ -4,7 +4,7 @@ use interop::wait;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::kit::{Place, runs, wait_until_gone};
+use crate::kit::{Place, children, runs, wait_until_gone};
 
 /// Says its process id and goes on for ever.
 const ENDLESS: &str = "echo $$ >> pids; exec sleep 600";
@@ -161,21 +161,6 @@ fn the_helper_may_be_killed_too() {
     worker.signal(Signal::KILL);
     worker.wait();
     wait_until_gone(&pid);
-}
-
-/// The processes with this parent and this argument.
-fn children(parent: &str, argument: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let pid = entry.file_name().to_string_lossy().into_owned();
-        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
-        let is_child =
-            read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned));
-        if is_child.as_deref() == Some(parent) && read("cmdline").split('\0').any(|part| part == argument) {
-            found.push(pid);
-        }
-    }
-    found
 }
 
 #[test]

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lariat_lock::{BoxFuture, LossReason};
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
+#[cfg(feature = "sqlite")]
+use super::completing::Completing;
+#[cfg(feature = "sqlite")]
+use super::options::Keep;
 use super::record::JobRecord;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -52,6 +58,18 @@ pub(crate) trait Held: Send + Sync {
     fn progress(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>>;
     fn replace_data(&self, value: Box<RawValue>) -> BoxFuture<'_, Result<(), Error>>;
     fn log(&self, rows: Vec<String>) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Completes the job in the transaction; `keep` is the job's own rule. From here on it is settling.
+    #[cfg(feature = "sqlite")]
+    fn complete_in(&self, tx: &Transaction<'_>, value: Box<RawValue>, keep: Option<Keep>) -> Result<(), Error>;
+
+    /// Commits a transaction in which the job was completed.
+    #[cfg(feature = "sqlite")]
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), Error>;
+
+    /// A transaction in which the job was completed has ended without a commit.
+    #[cfg(feature = "sqlite")]
+    fn rolled_back(&self);
 }
 
 /// A job while it is being run: its payload, its signal to stop, and what it may report. Cheap to clone.
@@ -152,7 +170,12 @@ impl Job {
         self.inner.held.replace_data(self.as_json("data", data)?).await
     }
 
-    fn as_json<T: Serialize + ?Sized>(&self, what: &str, value: &T) -> Result<Box<RawValue>, Error> {
+    #[cfg(feature = "sqlite")]
+    pub(super) fn held(&self) -> &Arc<dyn Held> {
+        &self.inner.held
+    }
+
+    pub(super) fn as_json<T: Serialize + ?Sized>(&self, what: &str, value: &T) -> Result<Box<RawValue>, Error> {
         to_raw_value(value).map_err(|e| {
             Error::new(ErrorKind::Data, format!("the {what} cannot be written as JSON")).for_job(self.id()).because(e)
         })
@@ -169,6 +192,46 @@ impl Job {
             return Ok(());
         }
         self.inner.held.log(rows).await
+    }
+
+    /// Completes the job in a transaction, with this result: with its [`commit`](Completing::commit) the job is completed and
+    /// what else was written in it is kept, without it neither. A crash can come before both or after both.
+    ///
+    /// The transaction is one of your own, on a connection of your own to the queue's file
+    /// ([`Capabilities::transactions`](crate::Capabilities)); begin it with `BEGIN IMMEDIATE`. Return the receipt of its
+    /// commit from the handler.
+    ///
+    /// ```
+    /// use lariat::rusqlite::{Connection, TransactionBehavior};
+    /// use lariat::{Committed, Job, JobError};
+    ///
+    /// fn charge(db: &mut Connection, job: &Job) -> Result<Committed, JobError> {
+    ///     let cents: i64 = job.data()?;
+    ///     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    ///     tx.execute("UPDATE account SET cents = cents - ?1", [cents])?;
+    ///     Ok(job.complete_in(tx, &"charged")?.commit()?)
+    /// }
+    /// ```
+    ///
+    /// The store judges here whether this run still holds the job's lock. An error has completed nothing, and the transaction
+    /// is rolled back with all that was written in it; the handler may go on, fail, or try again:
+    ///
+    /// - A [`refusal`](Error::refusal), or the kind [`Closed`](ErrorKind::Closed): the lock is lost, the handler was told to
+    ///   stop (other than by a closing worker), or the job has ended.
+    /// - [`Unsupported`](ErrorKind::Unsupported), [`Invalid`](ErrorKind::Invalid), [`Unreachable`](ErrorKind::Unreachable): as
+    ///   with [`AddingIn::write`](crate::AddingIn::write).
+    /// - [`Data`](ErrorKind::Data): the result cannot be written as JSON.
+    ///
+    /// It blocks for as long as SQLite does: in a worker with other things to do, call it from
+    /// [`spawn_blocking`](tokio::task::spawn_blocking). Nobody else can write the file while the transaction is open, to renew a
+    /// lock either: one that is longer than locks are trusted (24 of their 30 s, unless set) costs all jobs that run on this file their locks.
+    #[cfg(feature = "sqlite")]
+    pub fn complete_in<'c, T: Serialize + ?Sized>(
+        &self,
+        tx: Transaction<'c>,
+        value: &T,
+    ) -> Result<Completing<'c>, Error> {
+        Completing::new(self, tx, value)
     }
 }
 

@@ -9,6 +9,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::chain;
 
+/// Most bytes that a result may have as JSON. Redis ends a connection that sends 512 MB at once, SQLite takes 1 GB a row.
+pub(crate) const MOST_RESULT: usize = 64 << 20;
+
 /// How a handler's run ended when it did not fail. A handler may return any serialisable value, which means
 /// [`Outcome::Done`] with that value; it returns an `Outcome` where it wants something else. Control flow is no error.
 #[derive(Debug)]
@@ -22,15 +25,28 @@ pub enum Outcome {
     WaitForChildren,
     /// Put the job back in front of the queue, as if it had not been taken. It uses no attempt.
     PutBack,
+    /// The job has been completed already, in a transaction that is committed ([`Job::complete_in`](super::Job::complete_in)).
+    #[cfg(feature = "sqlite")]
+    Committed(super::Committed),
 }
 
 impl Outcome {
-    /// Done, with a value. Fails when the value cannot be written as JSON.
+    /// Done, with a value. Fails when the value cannot be written as JSON, or has more than 64 MiB as JSON.
     pub fn done<T: Serialize + ?Sized>(value: &T) -> Result<Outcome, JobError> {
-        to_raw_value(value)
-            .map(Outcome::Done)
-            .map_err(|e| JobError::fail(format!("the result cannot be written as JSON: {e}")))
+        match to_raw_value(value) {
+            Ok(value) => check_size(&value).map(|()| Outcome::Done(value)),
+            Err(error) => Err(JobError::fail(format!("the result cannot be written as JSON: {error}"))),
+        }
     }
+}
+
+/// A result that no store could take fails its attempt, rather than every call that it would ride in.
+pub(crate) fn check_size(value: &RawValue) -> Result<(), JobError> {
+    let size = value.get().len();
+    if size <= MOST_RESULT {
+        return Ok(());
+    }
+    Err(JobError::retry(format!("the result has {size} bytes as JSON: at most {MOST_RESULT} are stored")))
 }
 
 /// What a handler may return: any `Serialize` value, or an [`Outcome`].

@@ -41,12 +41,12 @@ impl NewJob {
         NewJob { name: name.into(), data: to_raw_value(data), options: JobOptions::default(), id: None }
     }
 
-    fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
+    pub(super) fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
         set(&mut self.options);
         self
     }
 
-    fn set_id(mut self, id: Arc<str>) -> NewJob {
+    pub(super) fn set_id(mut self, id: Arc<str>) -> NewJob {
         self.id = Some(id);
         self
     }
@@ -164,6 +164,9 @@ macro_rules! setters {
     )*};
 }
 
+#[cfg(feature = "sqlite")]
+pub(super) use setters;
+
 setters!(NewJob, Adding<'_>);
 
 impl<'a> IntoFuture for Adding<'a> {
@@ -173,7 +176,7 @@ impl<'a> IntoFuture for Adding<'a> {
     fn into_future(self) -> Self::IntoFuture {
         let Adding { queue, job } = self;
         Box::pin(async move {
-            let job = job.checked(Timestamp::now()).map_err(|e| e.in_queue(&queue.name))?;
+            let job = job.checked(queue.clock.now()).map_err(|e| e.in_queue(&queue.name))?;
             let span = telemetry::add(queue.name.as_str(), &job.name);
             let id = queue.adds.add(job).instrument(span.clone()).await.map_err(|e| e.in_queue(&queue.name))?;
             span.record(telemetry::JOB_ID, id.as_str());

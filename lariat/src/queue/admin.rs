@@ -57,6 +57,13 @@ impl Queue {
         self.configure(Setting::Limited(None)).await
     }
 
+    /// Deletes what a queue without jobs has left in the store: settings, counters, events, figures. False, and nothing is
+    /// deleted, where it has jobs or schedulers. Numbers of jobs that are added later begin with 1 again, so nobody should
+    /// remember the old ones. Repeating it has no second effect.
+    pub async fn forget(&self) -> Result<bool, Error> {
+        self.backend.forget().await.map_err(|e| e.in_queue(&self.name))
+    }
+
     async fn configure(&self, setting: Setting) -> Result<(), Error> {
         let queue = self.name.as_str();
         let span = match setting {

@@ -13,7 +13,6 @@ use crate::id::JobId;
 use crate::job::{JobState, MAX_PRIORITY, check_due};
 use crate::store::change::{Change, ChangeJob, Changed};
 use crate::telemetry::{self, operation};
-use crate::time::Timestamp;
 
 /// One job of a queue, to be changed; made by [`Queue::edit`].
 ///
@@ -70,7 +69,7 @@ impl<'a> JobEdit<'a> {
 
     /// Lets a delayed job be due so much after now (BullMQ's `changeDelay`).
     pub async fn delay(&self, delay: Duration) -> Result<(), Error> {
-        check_due("delay", delay, Timestamp::now()).map_err(|e| self.about(e))?;
+        check_due("delay", delay, self.queue.clock.now()).map_err(|e| self.about(e))?;
         self.change(Change::Delay(delay)).await.map(drop)
     }
 
@@ -112,7 +111,8 @@ impl<'a> JobEdit<'a> {
 
     async fn change(&self, change: Change) -> Result<Changed, Error> {
         let span = self.span(&change);
-        let change = ChangeJob { id: self.id.clone(), now: Timestamp::now(), holder: self.holder.clone(), change };
+        let change =
+            ChangeJob { id: self.id.clone(), now: self.queue.clock.now(), holder: self.holder.clone(), change };
         self.queue.backend.change(&change).instrument(span).await.map_err(|e| self.about(e))
     }
 

@@ -26,7 +26,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Finished {
-    /// The job ended well, with this result.
+    /// The job ended well, with this result: JSON, of which `serde_json::from_str(value.get())` makes a value.
     Completed(Box<RawValue>),
     /// The job failed for good, for this reason.
     Failed(String),

@@ -48,6 +48,8 @@ struct Shared {
 struct State {
     waiting: VecDeque<Party>,
     drive: Drive,
+    /// How many parties ride in the present call.
+    aboard: usize,
     /// The number of the last call.
     number: u64,
 }
@@ -200,11 +202,11 @@ impl Seat {
             return false;
         }
         let mut state = self.0.lock();
-        if state.waiting.is_empty() {
+        if state.waiting.is_empty() && state.aboard < 2 {
             state.drive = Drive::Left { driving, caller: Some(context.waker().clone()) };
             true
         } else {
-            // Somebody came while it was being polled, and left it to us to see to it.
+            // Somebody came while it was being polled, and left it to us to see to it; perhaps in time for this very call.
             drop(state);
             driving.spawn();
             false
@@ -245,6 +247,7 @@ impl Shared {
             return None;
         }
         state.number += 1;
+        state.aboard = parties.len();
         Some((parties, state.number))
     }
 }

@@ -1,9 +1,11 @@
 //! Taking jobs and settling them by hand, for programs that have a loop of their own.
 //!
 //! [`hand`] has the lane and takes, [`taken`] is a job in the user's hands. Both go by the worker's calls, lease and
-//! decisions: there is one way to take a job.
+//! decisions: there is one way to take a job. [`run`] runs a handler over taken jobs, for tests.
 
 mod hand;
+#[cfg(feature = "sqlite")]
+mod run;
 mod taken;
 
 use std::fmt;
@@ -18,6 +20,8 @@ use tracing::Instrument as _;
 
 use self::hand::Hand;
 pub use self::taken::TakenJob;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::{hand::Received, run::Ran};
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::job::Keep;
@@ -132,6 +136,7 @@ impl ManualBuilder {
         let searcher = Searcher {
             queue: Arc::clone(&shared_name),
             backend: Arc::clone(&backend),
+            clock: store.clock().clone(),
             interval: options.stalled_interval,
             max_stalled: options.max_stalled,
             say: say.clone(),
@@ -139,14 +144,16 @@ impl ManualBuilder {
         };
         runtime.spawn(searcher.run());
         let limits = Limits {
-            timeout: None,
-            cancel_grace: Duration::ZERO,
-            lost_grace: Duration::ZERO,
+            // These three count only where a handler is run over the jobs.
+            timeout: options.timeout,
+            cancel_grace: options.cancel_grace,
+            lost_grace: options.cancel_grace.min(options.lock_duration.saturating_sub(terms.trust_window())),
             remove_on_complete: options.remove_on_complete,
             remove_on_fail: options.remove_on_fail,
             backoff: options.backoff,
         };
-        let calls = StoreCalls::new(shared_name, backend, options.lock_duration, say.clone());
+        let clock = store.clock().clone();
+        let calls = StoreCalls::new(shared_name, backend, clock, options.lock_duration, say);
         Ok(Manual {
             hand: Arc::new(Hand {
                 queue,
@@ -156,7 +163,6 @@ impl ManualBuilder {
                 limits,
                 limiter: options.limiter,
                 name: options.name,
-                say,
                 runtime,
                 calling: tokio::sync::Mutex::new(hand::Calling::new()),
                 waiting: tokio::sync::Mutex::default(),

@@ -1,10 +1,13 @@
 //! A queue's handles: for those who add jobs, look after them, or take and settle them by hand.
 //!
-//! [`add`] checks what is added and [`lane`] carries it, several adds a call; [`edit`] changes one job, [`admin`] how the
+//! [`add`] checks what is added and [`lane`] carries it, several adds a call; `add_in` does without, in a transaction of
+//! the caller's; [`edit`] changes one job, [`admin`] how the
 //! queue is worked, [`read`] looks into it; [`finished`] waits for a job's end, of which [`watch`] hears; [`manual`] takes
 //! jobs by hand, and goes by the worker's calls and lease. What may not be in this folder: anything that runs a handler.
 
 mod add;
+#[cfg(feature = "sqlite")]
+mod add_in;
 mod admin;
 mod edit;
 mod finished;
@@ -21,15 +24,20 @@ use serde::Serialize;
 use tracing::Instrument as _;
 
 pub use self::add::{Adding, NewJob};
+#[cfg(feature = "sqlite")]
+pub use self::add_in::AddingIn;
 pub use self::edit::{JobEdit, Reprocess};
 pub use self::finished::Finished;
 use self::lane::AddLane;
 pub use self::manual::{Manual, ManualBuilder, TakenJob};
+#[cfg(feature = "sqlite")]
+pub(crate) use self::manual::{Ran, Received};
 use self::watch::Watch;
 use crate::error::Error;
 use crate::id::{JobId, QueueName};
 use crate::store::{QueueBackend, Store};
 use crate::telemetry;
+use crate::time::Clock;
 
 /// One queue, to add jobs to and look into. Cheap to clone.
 ///
@@ -38,15 +46,16 @@ use crate::telemetry;
 /// use std::time::Duration;
 /// use lariat::{Queue, Store};
 ///
-/// let store = Store::connect("redis://127.0.0.1").await?;
+/// let store = Store::connect("sqlite:lariat.db").await?;
 /// let mail = Queue::new(&store, "mail")?;
-/// mail.add("welcome", &"ada@example.org").delay(Duration::from_secs(5)).attempts(3).await?;
+/// mail.add("welcome", "ada@example.org").delay(Duration::from_secs(5)).attempts(3).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Queue {
     name: QueueName,
     backend: Arc<dyn QueueBackend>,
+    clock: Clock,
     adds: AddLane,
     /// Shared by clones: one reader of events for all who wait for a job's end.
     watch: Arc<Watch>,
@@ -59,7 +68,7 @@ impl Queue {
         let backend = store.queue(&name, None)?;
         let adds = AddLane::new(Arc::clone(&backend));
         let watch = Arc::new(Watch::new(store, &name)?);
-        Ok(Queue { name, backend, adds, watch })
+        Ok(Queue { name, backend, clock: store.clock().clone(), adds, watch })
     }
 
     /// How long an `add` keeps trying while the store does not answer; 5 seconds unless set. Clones of this handle made
@@ -88,7 +97,7 @@ impl Queue {
     ///
     /// All are checked before the first is sent. When a later call fails, the jobs of the calls before it stay added.
     pub async fn add_bulk(&self, jobs: impl IntoIterator<Item = NewJob>) -> Result<Vec<JobId>, Error> {
-        let now = crate::time::Timestamp::now();
+        let now = self.clock.now();
         let jobs = jobs.into_iter().map(|job| job.checked(now)).collect::<Result<Vec<_>, _>>();
         let jobs = jobs.map_err(|e| e.in_queue(&self.name))?;
         let span = telemetry::add_bulk(self.name.as_str(), jobs.len());

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 
 /// Most outcomes that one exchange carries, and most jobs that it takes.
 pub(crate) const MOST_OUTCOMES: usize = 64;
+/// Most bytes of outcomes that one exchange carries, unless a single one has more: all of a call is in memory at once, on
+/// both sides.
+pub(crate) const MOST_OUTCOME_BYTES: usize = 64 << 20;
 /// Most jobs that one exchange takes.
 pub(crate) const MOST_TAKEN: usize = 64;
 
@@ -86,6 +89,16 @@ pub(crate) struct Settle {
     pub to: Transition,
 }
 
+/// An outcome that is handed in within a transaction of the caller's.
+#[cfg(feature = "sqlite")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SettleIn<'a> {
+    pub settle: &'a Settle,
+    pub now: Timestamp,
+    /// As in an [`Exchange`].
+    pub metrics: Option<u32>,
+}
+
 /// Where a job goes from `active`. The names are those of the store's transitions.
 #[derive(Debug, Clone)]
 pub(crate) enum Transition {
@@ -95,6 +108,25 @@ pub(crate) enum Transition {
     Delay { delay: Duration, attempt: DelayedAttempt },
     WaitForChildren,
     PutBack,
+}
+
+impl Transition {
+    /// About how many bytes the store is sent for it.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Transition::Complete { value, .. } => value.get().len(),
+            Transition::Fail { failure, .. }
+            | Transition::Retry { failure, .. }
+            | Transition::Delay { attempt: DelayedAttempt::Failed(failure), .. } => failure.size(),
+            Transition::Delay { .. } | Transition::WaitForChildren | Transition::PutBack => 0,
+        }
+    }
+}
+
+impl Failure {
+    fn size(&self) -> usize {
+        self.reason.len() + self.stacktrace.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// Why an attempt failed, as it is recorded.

@@ -12,12 +12,18 @@ use std::time::Duration;
 
 pub(crate) use lariat_lock::BoxFuture;
 use lariat_lock::LockStore;
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 
+mod capabilities;
 pub(crate) mod change;
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
 mod conformance;
 pub(crate) mod exchange;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod faulty;
 pub(crate) mod options;
 mod redis;
 #[cfg(feature = "sqlite")]
@@ -25,13 +31,19 @@ mod sqlite;
 mod url;
 pub(crate) mod view;
 
+pub use self::capabilities::{Capabilities, Outlives};
+#[cfg(feature = "sqlite")]
+use self::change::AddJob;
 use self::change::{Add, ChangeJob, Changed, Setting};
+#[cfg(feature = "sqlite")]
+use self::exchange::SettleIn;
 use self::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
 use self::url::Target;
 use self::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
+use crate::time::Clock;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -66,6 +78,27 @@ pub(crate) trait JobStore: Send + Sync {
 
     /// Rows of a job's log: `count` of them behind the first `from`. Empty where there is no such job.
     fn logs<'a>(&'a self, id: &'a JobId, from: u64, count: u64) -> Answer<'a, LogPage>;
+
+    /// The part of the store that can take part in a transaction of the caller's; an error where it has none.
+    #[cfg(feature = "sqlite")]
+    fn join(&self) -> Result<&dyn JoinStore, Error> {
+        let words = "only a queue in a SQLite file can take part in a transaction (`Capabilities::transactions`)";
+        Err(Error::new(crate::error::ErrorKind::Unsupported, words))
+    }
+}
+
+/// One queue in a file, within a transaction that the caller has begun on a connection of their own. The one place where a
+/// type of the database crosses the seam (ADR 4). All of it is done at once, on the caller's thread.
+#[cfg(feature = "sqlite")]
+pub(crate) trait JoinStore: Send + Sync {
+    /// Adds jobs, all or none.
+    fn add_in(&self, tx: &Transaction<'_>, jobs: &[AddJob]) -> Result<Vec<JobId>, Error>;
+
+    /// Takes in an outcome; a refusal is an error, and has changed nothing.
+    fn settle_in(&self, tx: &Transaction<'_>, settle: &SettleIn<'_>) -> Result<(), Error>;
+
+    /// Commits the transaction, and has those who wait look.
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), Error>;
 }
 
 /// One queue in a store, as seen by operators.
@@ -76,6 +109,9 @@ pub(crate) trait QueueStore: Send + Sync {
     /// Changes how the queue is worked. Repeating it has no second effect but the event. To resume goes on, in steps, until
     /// what older clients put aside is merged.
     fn configure(&self, setting: Setting) -> Answer<'_, ()>;
+
+    /// Deletes what a queue without jobs has left; false, and nothing is deleted, where it has jobs. Safe to repeat.
+    fn forget(&self) -> Answer<'_, bool>;
 
     /// Some jobs of one state. Ids without a record are passed over, and the page filled up; a large one in several round
     /// trips.
@@ -107,6 +143,9 @@ impl<T: WorkStore + JobStore + QueueStore> QueueBackend for T {}
 
 /// A store, before a queue is chosen.
 pub(crate) trait Backend: Send + Sync {
+    /// What it does that others do not.
+    fn capabilities(&self) -> Capabilities;
+
     /// One queue. `worker` names the waiting connection where the store shows such names.
     fn queue(&self, prefix: &Prefix, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error>;
 
@@ -123,12 +162,18 @@ pub(crate) trait Backend: Send + Sync {
     fn ping(&self) -> Answer<'_, ()>;
 }
 
+/// The guide's code, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/redis.md")]
+struct Guide;
+
 /// Where jobs live: one SQLite file, or a Redis or Valkey server. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
     prefix: Prefix,
     shown: Arc<str>,
+    clock: Clock,
 }
 
 impl Store {
@@ -156,7 +201,7 @@ impl Store {
                 return Err(Error::new(crate::error::ErrorKind::Unsupported, words));
             }
         };
-        Ok(Store { shown, backend, prefix: Prefix::default() })
+        Ok(Store { shown, backend, prefix: Prefix::default(), clock: Clock::default() })
     }
 
     /// Opens a store and makes sure that it is there and lets us in.
@@ -175,6 +220,11 @@ impl Store {
     /// One cheap round trip that shows that the store is there and lets us in.
     pub async fn ping(&self) -> Result<(), Error> {
         self.backend.ping().await
+    }
+
+    /// What this store does that others do not. No I/O.
+    pub fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
     }
 
     /// The locks of one queue, for a [`LockManager`](lariat_lock::LockManager) of your own; the queue may be shared
@@ -196,6 +246,19 @@ impl Store {
     /// The key prefix in use.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
+    }
+
+    /// In memory, with this clock.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn in_memory(clock: Clock) -> Store {
+        let address = url::SqliteAddress { place: url::SqlitePlace::Memory, durability: url::Durability::Full };
+        let backend = Arc::new(sqlite::SqliteStore::new(&address));
+        Store { shown: address.to_string().into(), backend, prefix: Prefix::default(), clock }
+    }
+
+    /// What the calls of its handles take for now.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn event_store(&self, queue: &QueueName) -> Result<Arc<dyn EventStore>, Error> {

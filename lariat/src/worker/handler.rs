@@ -13,7 +13,7 @@ use lariat_lock::{BoxFuture, LossReason};
 
 use super::backoff::{self, FailedAttempt, Strategy};
 use super::lease::Lease;
-use crate::job::{CancelReason, Held, IntoOutcome, Job, JobError, JobRecord, Keep, Outcome, check_due};
+use crate::job::{CancelReason, Held, IntoOutcome, Job, JobError, JobRecord, Keep, Outcome, check_due, check_size};
 use crate::retry::{self, NextAttempt};
 use crate::store::exchange::{DelayedAttempt, Failure, Transition};
 use crate::time::Timestamp;
@@ -68,7 +68,7 @@ pub(crate) struct Limits {
 ///
 /// A stopped handler is polled on for its grace, which is shorter where its lock is lost: then there is nothing that it
 /// could still do for its job, and soon another worker may have it.
-pub(super) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
+pub(crate) async fn run(handler: &dyn Handler, job: Job, lease: &Lease, limits: &Limits) -> Ended {
     let timeout = job.record().options.timeout.or(limits.timeout);
     // A handler may panic before it returns its future, too.
     let mut future = match catch_unwind(AssertUnwindSafe(|| handler.call(job))) {
@@ -158,7 +158,10 @@ pub(crate) fn transition(
     chance: f64,
 ) -> Option<Transition> {
     match ended {
-        Ended::Returned(Ok(outcome)) => Some(success(outcome, record, limits, now)),
+        Ended::Returned(Ok(outcome)) => Some(match too_large(&outcome) {
+            Some(error) => failure(&error, record, limits, now, chance),
+            None => success(outcome, record, limits, now, chance),
+        }),
         Ended::Returned(Err(error)) => Some(failure(&error, record, limits, now, chance)),
         Ended::Stopped(CancelReason::TimedOut) => {
             let timeout = record.options.timeout.or(limits.timeout).unwrap_or_default();
@@ -174,7 +177,16 @@ pub(crate) fn transition(
     }
 }
 
-fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp) -> Transition {
+/// What a handler has made itself has not been looked at.
+fn too_large(outcome: &Outcome) -> Option<JobError> {
+    match outcome {
+        Outcome::Done(value) => check_size(value).err(),
+        _ => None,
+    }
+}
+
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "without it there are no transactions"))]
+fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp, chance: f64) -> Transition {
     match outcome {
         Outcome::Done(value) => {
             Transition::Complete { value, keep: record.options.remove_on_complete.unwrap_or(limits.remove_on_complete) }
@@ -185,6 +197,12 @@ fn success(outcome: Outcome, record: &JobRecord, limits: &Limits, now: Timestamp
         },
         Outcome::WaitForChildren => Transition::WaitForChildren,
         Outcome::PutBack => Transition::PutBack,
+        #[cfg(feature = "sqlite")]
+        Outcome::Committed(_) => {
+            // The run would have known of its own.
+            let error = JobError::retry("the handler returned the receipt of another job's completion");
+            failure(&error, record, limits, now, chance)
+        }
     }
 }
 
@@ -215,15 +233,36 @@ pub(crate) fn failed(reason: String, record: &JobRecord, limits: &Limits) -> Tra
     }
 }
 
+/// Most bytes of a failure's reason; more are cut off.
+const MOST_REASON: usize = 1 << 20;
+/// Most bytes of all stack traces of a job; the oldest go first.
+const MOST_TRACES: usize = 16 << 20;
+
 /// The reason, and the stack traces with this one, cut to the newest.
 fn noted(reason: String, record: &JobRecord) -> Failure {
+    let reason = cut(reason);
     let mut stacktrace = record.stacktrace.clone();
     stacktrace.push(reason.clone());
     if let Some(limit) = record.options.stack_trace_limit {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         stacktrace.drain(..stacktrace.len().saturating_sub(limit));
     }
+    let mut size = 0;
+    let fits = |trace: &&String| {
+        size += trace.len();
+        size <= MOST_TRACES
+    };
+    let newest = stacktrace.iter().rev().take_while(fits).count();
+    stacktrace.drain(..stacktrace.len() - newest);
     Failure { reason, stacktrace }
+}
+
+fn cut(reason: String) -> String {
+    if reason.len() <= MOST_REASON {
+        return reason;
+    }
+    let end = (0..=MOST_REASON).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}… ({} bytes, cut off here)", &reason[..end], reason.len())
 }
 
 pub(super) type SharedHandler = Arc<dyn Handler>;
@@ -232,7 +271,7 @@ pub(super) type SharedHandler = Arc<dyn Handler>;
 mod tests {
     use super::*;
     use crate::id::JobId;
-    use crate::job::{Backoff, JobOptions};
+    use crate::job::{Backoff, JobOptions, MOST_RESULT};
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const LIMITS: Limits = Limits {
@@ -297,6 +336,34 @@ mod tests {
         let none = JobOptions { stack_trace_limit: Some(0), ..JobOptions::default() };
         let Some(Transition::Fail { failure, .. }) = after(failing(JobError::retry("new")), none, 0) else { panic!() };
         assert!(failure.stacktrace.is_empty());
+    }
+
+    #[test]
+    fn a_result_that_no_store_takes_is_a_failed_attempt_that_says_so() {
+        let text = |bytes: usize| {
+            let json = format!("\"{}\"", "x".repeat(bytes - 2));
+            Ended::Returned(Ok(Outcome::Done(serde_json::value::RawValue::from_string(json).unwrap())))
+        };
+        let two = || JobOptions { attempts: 2, ..JobOptions::default() };
+        let Some(Transition::Retry { failure, .. }) = after(text(MOST_RESULT + 1), two(), 0) else { panic!() };
+        assert!(failure.reason.contains("67108865 bytes"), "{}", failure.reason);
+        let error = Outcome::done(&"x".repeat(MOST_RESULT)).unwrap_err();
+        assert!(error.reason().contains("at most 67108864"), "{}", error.reason());
+    }
+
+    #[test]
+    fn reasons_and_stack_traces_are_cut() {
+        let Some(Transition::Fail { failure, .. }) =
+            after(failing(JobError::fail("ä".repeat(MOST_REASON))), JobOptions::default(), 0)
+        else {
+            panic!()
+        };
+        assert!(failure.reason.len() < MOST_REASON + 100 && failure.reason.ends_with("(2097152 bytes, cut off here)"));
+        let mut long = record(JobOptions { attempts: 3, ..JobOptions::default() }, 0);
+        long.stacktrace = vec!["o".repeat(MOST_TRACES), "n".repeat(MOST_TRACES / 2)];
+        let ended = failing(JobError::retry("new"));
+        let Some(Transition::Retry { failure, .. }) = transition(ended, &long, &LIMITS, NOW, 0.5) else { panic!() };
+        assert_eq!(failure.stacktrace.iter().map(String::len).collect::<Vec<_>>(), [MOST_TRACES / 2, 3]);
     }
 
     #[test]

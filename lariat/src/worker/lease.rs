@@ -6,19 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lariat_lock::{BoxFuture, LockManager, LossReason};
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use super::event::{Announcer, WorkerEvent};
 use super::hold::Hold;
 use super::slots::RunId;
+use super::store::StoreCalls;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
-use crate::job::{CancelReason, Held};
+use crate::job::{CancelReason, Held, Keep};
 use crate::store::QueueBackend;
 use crate::store::change::{Change, ChangeJob};
 use crate::telemetry::{self, Cause};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 static LOST: Cause = Cause::new();
 
@@ -31,19 +34,49 @@ pub(crate) struct Lease {
     pub keep_logs: Option<u64>,
     pub since: lariat_lock::Instant,
     token: Arc<str>,
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "without it there are no transactions"))]
+    pub(super) ends: EndTerms,
+    /// None: nobody renews.
+    pub(super) locks: Option<LockManager>,
+    stage: Mutex<Stage>,
     /// None once the outcome has been answered: the job is not ours any more.
     hold: Mutex<Option<Hold>>,
+    /// There is another hold than before.
+    held_anew: Notify,
     cancel: Mutex<Cancel>,
     cancelled: Notify,
     /// Whether it has been said that the lock is lost.
     told_lost: AtomicBool,
-    backend: Arc<dyn QueueBackend>,
+    pub(super) backend: Arc<dyn QueueBackend>,
+    clock: Clock,
     say: Announcer,
+}
+
+/// How a job that is completed in a transaction ends; of the worker's options.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "without it there are no transactions"))]
+pub(crate) struct EndTerms {
+    pub keep: Keep,
+    pub metrics: Option<u32>,
+}
+
+/// How far the outcome is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "without it there are no transactions"))]
+pub(super) enum Stage {
+    /// There is none yet.
+    Open,
+    /// The job is completed in a transaction that has not ended.
+    Joined,
+    /// That transaction was committed.
+    Committed,
+    /// On its way to the store, or answered.
+    HandedIn,
 }
 
 /// Whether the handler was told to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Cancel {
+pub(super) enum Cancel {
     NotYet,
     Told(CancelReason),
     /// The handler has ended without having been told: it is too late.
@@ -59,10 +92,13 @@ pub(crate) struct Grant {
     pub keep_logs: Option<u64>,
     pub token: Arc<str>,
     pub hold: Hold,
+    pub ends: EndTerms,
+    /// Who renews the lock.
+    pub locks: Option<LockManager>,
 }
 
 impl Lease {
-    pub(crate) fn new(grant: Grant, backend: Arc<dyn QueueBackend>, say: Announcer) -> Lease {
+    pub(crate) fn new(grant: Grant, calls: &StoreCalls) -> Lease {
         Lease {
             run: grant.run,
             id: grant.id,
@@ -71,20 +107,35 @@ impl Lease {
             keep_logs: grant.keep_logs,
             since: lariat_lock::Instant::now(),
             token: grant.token,
+            ends: grant.ends,
+            locks: grant.locks,
+            stage: Mutex::new(Stage::Open),
             hold: Mutex::new(Some(grant.hold)),
+            held_anew: Notify::new(),
             cancel: Mutex::new(Cancel::NotYet),
             cancelled: Notify::new(),
             told_lost: AtomicBool::new(false),
-            backend,
-            say,
+            backend: calls.backend(),
+            clock: calls.clock(),
+            say: calls.announcer(),
         }
     }
 
-    fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
+    pub(super) fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cancel_state(&self) -> MutexGuard<'_, Cancel> {
+    /// By the clock of its store.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Taken before the hold and the cancel state, where both are needed.
+    pub(super) fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cancel_state(&self) -> MutexGuard<'_, Cancel> {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,7 +157,8 @@ impl Lease {
         let first = {
             let mut state = self.cancel_state();
             let first = *state == Cancel::NotYet;
-            if first || (lost.is_some() && *state == Cancel::TooLate) {
+            // One that goes on after it has committed its job's completion can still be told that the worker closes.
+            if first || (*state == Cancel::TooLate && (lost.is_some() || reason == CancelReason::Closing)) {
                 *state = Cancel::Told(reason);
             }
             first
@@ -134,17 +186,21 @@ impl Lease {
 
     /// Resolves when the lock is lost or its trust has ended. Never, once the outcome has been answered, and where nobody
     /// renews it.
-    pub(crate) fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
-        let lost = self.hold().as_ref().and_then(Hold::lost);
-        async move {
-            match lost {
-                Some(lost) => lost.await,
-                None => std::future::pending().await,
+    pub(crate) async fn lost(&self) -> LossReason {
+        loop {
+            let anew = self.held_anew.notified();
+            tokio::pin!(anew);
+            // Registered before the look, so that another hold in between is not missed.
+            anew.as_mut().enable();
+            let lost = self.hold().as_ref().and_then(Hold::lost);
+            tokio::select! {
+                reason = async { match lost { Some(lost) => lost.await, None => std::future::pending().await } } => return reason,
+                () = anew => {}
             }
         }
     }
 
-    pub(super) fn loss(&self) -> Option<LossReason> {
+    pub(crate) fn loss(&self) -> Option<LossReason> {
         self.hold().as_ref().and_then(Hold::loss)
     }
 
@@ -152,11 +208,33 @@ impl Lease {
     ///
     /// An error where it was lost before: then the outcome must not be sent.
     pub(crate) fn settle(&self) -> Result<(), LossReason> {
+        {
+            let mut stage = self.stage();
+            if *stage != Stage::Committed {
+                *stage = Stage::HandedIn;
+            }
+        }
         self.hold().as_ref().map_or(Ok(()), Hold::settle)
     }
 
-    /// Ends the settling of a job that turned out to be still ours; false where its trust is over.
-    pub(crate) fn retake(&self, locks: &LockManager) -> bool {
+    /// Whether the job was completed in a transaction, and that is committed.
+    pub(crate) fn is_committed(&self) -> bool {
+        *self.stage() == Stage::Committed
+    }
+
+    /// Ends the settling of a job that turned out to be still ours, so that there will be another outcome; false where its
+    /// trust is over.
+    pub(crate) fn reopen(&self) -> bool {
+        let retaken = self.retake();
+        if retaken {
+            *self.stage() = Stage::Open;
+        }
+        retaken
+    }
+
+    /// Tracks the lock anew, as one that is not settling; false where its trust is over.
+    pub(super) fn retake(&self) -> bool {
+        let Some(locks) = &self.locks else { return true };
         let mut slot = self.hold();
         let window = locks.terms().trust_window();
         let Some(since) = slot.take().map(|hold| hold.trusted_until() - window) else { return false };
@@ -167,6 +245,7 @@ impl Lease {
                 *state = Cancel::NotYet;
             }
         }
+        self.held_anew.notify_waiters();
         slot.is_some()
     }
 
@@ -196,7 +275,7 @@ impl Lease {
                 }
             }
             let change =
-                ChangeJob { id: self.id.clone(), now: Timestamp::now(), holder: Some(Arc::clone(&self.token)), change };
+                ChangeJob { id: self.id.clone(), now: self.now(), holder: Some(Arc::clone(&self.token)), change };
             self.backend.change(&change).await.map(drop).map_err(|e| e.for_job(&self.id))
         })
     }
@@ -243,5 +322,20 @@ impl Held for Lease {
 
     fn log(&self, rows: Vec<String>) -> BoxFuture<'_, Result<(), Error>> {
         self.change(Change::Log { rows, keep: self.keep_logs })
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn complete_in(&self, tx: &Transaction<'_>, value: Box<RawValue>, keep: Option<Keep>) -> Result<(), Error> {
+        Lease::complete_in(self, tx, value, keep)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), Error> {
+        self.commit_joined(tx)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn rolled_back(&self) {
+        self.end_joined();
     }
 }

@@ -1,7 +1,7 @@
 //! The consumer: takes jobs, runs handlers, hands in what became of them.
 //!
 //! [`slots`] decides, [`run`] carries out, [`handler`] runs one handler, [`lease`] is a run's hold on its job by a lock
-//! ([`hold`]), [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
+//! ([`hold`]), which `join` lets end in a transaction of its handler's, [`backoff`] asks the user's strategy, [`store`] repeats calls until they are answered, [`recover`] looks
 //! for what other workers left behind, [`health`] says whether all that gets anywhere, [`tell`] and [`renew`] write it to
 //! the log. What may not be in this folder: key names, SQL or Lua; and anything that adds jobs.
 
@@ -10,6 +10,8 @@ mod event;
 mod handler;
 mod health;
 mod hold;
+#[cfg(feature = "sqlite")]
+mod join;
 mod lease;
 mod options;
 mod recover;
@@ -36,6 +38,9 @@ pub use self::handler::Handler;
 pub use self::health::{Health, HealthProblem};
 pub use self::options::WorkerBuilder;
 
+/// For what tests drain a queue with.
+#[cfg(feature = "sqlite")]
+pub(crate) use self::handler::run as run_handler;
 /// For those who take jobs by hand.
 pub(crate) use self::options::taking_options;
 pub(crate) use self::{
@@ -43,7 +48,7 @@ pub(crate) use self::{
     event::Announcer,
     handler::{Ended, Limits, failed, transition},
     hold::Hold,
-    lease::{Grant, Lease},
+    lease::{EndTerms, Grant, Lease},
     options::Options,
     recover::Searcher,
     renew::ToldLocks,
@@ -199,12 +204,14 @@ impl Worker {
         let searcher = Searcher {
             queue: Arc::clone(&queue),
             backend: Arc::clone(&backend),
+            clock: store.clock().clone(),
             interval: options.stalled_interval,
             max_stalled: options.max_stalled,
             say: say.clone(),
             stop: stop.clone(),
         };
-        let calls = StoreCalls::new(Arc::clone(&queue), backend, options.lock_duration, say.clone());
+        let clock = store.clock().clone();
+        let calls = StoreCalls::new(Arc::clone(&queue), backend, clock, options.lock_duration, say.clone());
         let pulse = calls.pulse();
         let engine = Engine::new(Parts {
             queue: Arc::clone(&queue),
@@ -252,7 +259,8 @@ impl Worker {
         self.shared.say.listen()
     }
 
-    /// Takes no new jobs until [`resume`](Self::resume); those that run go on.
+    /// Takes no new jobs until [`resume`](Self::resume); those that run go on, and so do those that a call brings which was on
+    /// its way.
     pub fn quiet(&self) {
         self.shared.wishes.send_modify(|wish| wish.quiet = true);
     }
@@ -292,7 +300,7 @@ impl Worker {
 
     /// The smallest time for which one of its locks is still trusted; None when it holds none.
     pub fn smallest_trust(&self) -> Option<Duration> {
-        self.shared.leases().iter().map(|lease| lease.lock_left()).min()
+        self.shared.leases().iter().filter(|lease| !lease.is_committed()).map(|lease| lease.lock_left()).min()
     }
 
     /// The figures of its lock manager since it was started: how many locks were renewed in how many calls, the smallest

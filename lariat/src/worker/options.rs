@@ -148,6 +148,12 @@ impl WorkerBuilder {
         WorkerBuilder { store: store.clone(), queue: queue.to_owned(), options: Options::default() }
     }
 
+    /// The store, the queue and the options that it would go by.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn into_parts(self) -> (Store, String, Options) {
+        (self.store, self.queue, self.options)
+    }
+
     /// How many handlers may run at a time; 1 unless set. At least 1.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.options.concurrency = concurrency;

@@ -12,7 +12,7 @@ use crate::error::{Error, chain};
 use crate::store::QueueBackend;
 use crate::store::exchange::Recover;
 use crate::telemetry::{self, Cause};
-use crate::time::Timestamp;
+use crate::time::Clock;
 
 static FAILED: Cause = Cause::new();
 static FOUND: Cause = Cause::new();
@@ -23,6 +23,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 pub(crate) struct Searcher {
     pub queue: Arc<str>,
     pub backend: Arc<dyn QueueBackend>,
+    pub clock: Clock,
     pub interval: Duration,
     pub max_stalled: u32,
     pub say: Announcer,
@@ -58,7 +59,7 @@ impl Searcher {
 
     async fn search(&self) -> Result<(), Error> {
         let mut recover =
-            Recover { now: Timestamp::now(), max_stalled: self.max_stalled, interval: self.interval, after: None };
+            Recover { now: self.clock.now(), max_stalled: self.max_stalled, interval: self.interval, after: None };
         loop {
             let found = self.backend.recover(&recover).await?;
             if !found.ids.is_empty() {
@@ -76,7 +77,7 @@ impl Searcher {
                 Some(cursor) if !self.stop.is_cancelled() => Some(cursor),
                 _ => return Ok(()),
             };
-            recover.now = Timestamp::now();
+            recover.now = self.clock.now();
         }
     }
 }

@@ -18,11 +18,11 @@ use super::slots::{Ask, Done, LANES, Phase, RunId, Slots};
 use super::store::{Answered, Lane, StoreCalls};
 use super::{Shared, StopReason, Wish, tell};
 use crate::error::{ErrorKind, chain};
+use crate::id::JobId;
 use crate::job::{CancelReason, Job};
 use crate::store::exchange::{
     DelayedAttempt, Exchange, Lease as LeaseTerms, RateLimit, Settle, Transition, Verdict, Woken,
 };
-use crate::time::Timestamp;
 
 /// How long after the end of every grace a closing worker waits for a handler that blocks its thread.
 pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -51,6 +51,8 @@ struct Finished {
     settle: Option<Settle>,
     /// Kept where the job may have to be run again at once.
     job: Option<Job>,
+    /// The job has been completed in a transaction: there is nothing to hand in.
+    committed: Option<JobId>,
 }
 
 /// How the worker ended.
@@ -139,6 +141,11 @@ impl Engine {
             let [first, second] = &mut self.exchanges;
             tokio::select! {
                 biased;
+                // Before anything that leads to a call: whoever was told to take nothing asks for nothing.
+                Ok(()) = wishes.changed() => {
+                    let wish = wishes.borrow_and_update().clone();
+                    self.wish(&wish);
+                }
                 Some(finished) = self.finished.recv() => {
                     self.take_in(finished);
                     self.take_in_finished();
@@ -147,11 +154,7 @@ impl Engine {
                 (ask, answered) = pending(second) => self.answered(ask, answered),
                 woken = pending(&mut self.wait) => {
                     self.wait = None;
-                    self.slots.woken(woken, Instant::now(), Timestamp::now());
-                }
-                Ok(()) = wishes.changed() => {
-                    let wish = wishes.borrow_and_update().clone();
-                    self.wish(&wish);
+                    self.slots.woken(woken, Instant::now(), self.parts.calls.now());
                 }
                 () = sleep_until(alarm) => self.alarmed(),
                 () = tokio::task::yield_now(), if lets_run => self.take_in_finished(),
@@ -170,7 +173,7 @@ impl Engine {
             };
             let exchange = Exchange {
                 call: lane.next(),
-                now: Timestamp::now(),
+                now: self.parts.calls.now(),
                 outcomes: ask.outcomes.iter().map(|done| done.settle.clone()).collect(),
                 want: ask.want,
                 lease: LeaseTerms {
@@ -260,6 +263,9 @@ impl Engine {
         if let Some(job) = finished.job {
             self.resumable.insert(finished.run, job);
         }
+        if let Some(id) = finished.committed {
+            self.completed(id);
+        }
         let nothing_to_hand_in = finished.settle.is_none();
         self.slots.ended(finished.run, finished.settle);
         if nothing_to_hand_in {
@@ -270,7 +276,7 @@ impl Engine {
 
     fn answered(&mut self, ask: Ask, answered: Answered) {
         let Answered { reply, sent } = answered;
-        let (now, wall) = (Instant::now(), Timestamp::now());
+        let (now, wall) = (Instant::now(), self.parts.calls.now());
         if let Some(pending) = self.exchanges.get_mut(ask.lane) {
             *pending = None;
         }
@@ -307,12 +313,22 @@ impl Engine {
                     return self.resume(run, job);
                 }
             }
+            // Its handler was given up while it committed the job's completion, which came first.
+            Verdict::Refused(_) if self.parts.shared.lease(run).is_some_and(|lease| lease.is_committed()) => {
+                self.completed(settle.id);
+            }
             // Its lock was known to be over when it was put back; the store has confirmed it.
             Verdict::Refused(refusal) if refusal.is_lost_lock() && matches!(settle.to, Transition::PutBack) => {}
             Verdict::Refused(refusal) => self.refused(&settle, refusal.to_string()),
             Verdict::Broken(why) => self.refused(&settle, why),
         }
         self.parts.shared.end(run);
+    }
+
+    /// A job was completed in a transaction of its handler's.
+    fn completed(&self, id: JobId) {
+        tell::completed(&self.parts.queue);
+        self.say.say(|| WorkerEvent::Completed { id });
     }
 
     fn refused(&self, settle: &Settle, why: String) {

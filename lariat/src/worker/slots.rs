@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::store::exchange::{Hint, MOST_OUTCOMES, MOST_TAKEN, Settle, Transition, Woken};
+use crate::store::exchange::{Hint, MOST_OUTCOME_BYTES, MOST_OUTCOMES, MOST_TAKEN, Settle, Transition, Woken};
 use crate::time::Timestamp;
 
 /// How long an idle worker waits for the marker when it knows of nothing that is due (BullMQ's `drainDelay`).
@@ -222,7 +222,7 @@ impl Slots {
             self.done.extend(self.held_back.drain(..));
         }
         let most = if self.phase == Phase::Working { self.share() } else { MOST_OUTCOMES };
-        let outcomes: Vec<Done> = self.done.drain(..self.done.len().min(most)).collect();
+        let outcomes: Vec<Done> = self.done.drain(..self.fitting(most)).collect();
         let undecided = outcomes.iter().filter(|done| matches!(done.settle.to, Transition::WaitForChildren)).count();
         let want = self.want(now, !outcomes.is_empty(), undecided);
         let last = self.phase == Phase::Closing && self.running.is_empty() && self.done.is_empty();
@@ -277,6 +277,17 @@ impl Slots {
             Look::Limited(until) => until <= now,
         };
         if look { self.free().saturating_sub(undecided).min(MOST_TAKEN) } else { 0 }
+    }
+
+    /// How many of the outcomes, at most so many, one call carries.
+    fn fitting(&self, most: usize) -> usize {
+        let mut bytes = 0;
+        let fits = |done: &&Done| {
+            bytes += done.settle.to.size();
+            bytes <= MOST_OUTCOME_BYTES
+        };
+        let count = self.done.iter().take(most).take_while(fits).count();
+        count.max(self.done.len().min(1))
     }
 
     fn free(&self) -> usize {
@@ -408,6 +419,26 @@ mod tests {
         slots.answered(first.lane, 0, Hint::Wait, now, WALL);
         let second = slots.ask(now).unwrap();
         assert_eq!((runs(&second), second.want), (vec![2, 3], 3));
+    }
+
+    #[test]
+    fn large_outcomes_do_not_all_ride_in_one_call() {
+        let now = Instant::now();
+        let mut slots = Slots::new(6);
+        exchange(&mut slots, now, 1..7, Hint::Again);
+        let value = serde_json::value::to_raw_value(&"x".repeat(MOST_OUTCOME_BYTES / 2)).unwrap();
+        for run in 1..6 {
+            let value = value.clone();
+            slots.ended(run, Some(settle(run, Transition::Complete { value, keep: crate::job::Keep::ALL })));
+        }
+        let mut calls = Vec::new();
+        while let Some(ask) = slots.ask(now) {
+            slots.answered(ask.lane, 0, Hint::Wait, now, WALL);
+            if !ask.outcomes.is_empty() {
+                calls.push(runs(&ask).len());
+            }
+        }
+        assert_eq!(calls, [1; 5], "each has more than half of what one call carries");
     }
 
     #[test]

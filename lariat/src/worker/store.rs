@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, chain};
 use crate::store::QueueBackend;
 use crate::store::exchange::{Exchange, Exchanged, LaneCall, Woken};
 use crate::telemetry::{self, Cause};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 use super::event::{Announcer, WorkerEvent};
 use super::health::Pulse;
@@ -18,6 +18,8 @@ static BACK: Cause = Cause::new();
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often to look whether a test has moved its clock.
+const LOOK_AT_CLOCK: Duration = Duration::from_millis(20);
 /// The deadline of one sending of an exchange: a quarter of the lock's duration, within these.
 const SHORTEST_DEADLINE: Duration = Duration::from_millis(500);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -27,6 +29,7 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) struct StoreCalls {
     queue: Arc<str>,
     backend: Arc<dyn QueueBackend>,
+    clock: Clock,
     deadline: Duration,
     say: Announcer,
     lost: Arc<AtomicBool>,
@@ -74,12 +77,14 @@ impl StoreCalls {
     pub(crate) fn new(
         queue: Arc<str>,
         backend: Arc<dyn QueueBackend>,
+        clock: Clock,
         lock_duration: Duration,
         say: Announcer,
     ) -> StoreCalls {
         StoreCalls {
             queue,
             backend,
+            clock,
             deadline: (lock_duration / 4).clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE),
             say,
             lost: Arc::new(AtomicBool::new(false)),
@@ -94,6 +99,18 @@ impl StoreCalls {
 
     pub(crate) fn backend(&self) -> Arc<dyn QueueBackend> {
         Arc::clone(&self.backend)
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn announcer(&self) -> Announcer {
+        self.say.clone()
     }
 
     /// Whether the store lets us do what a worker does, asked once. Only what needs a change at the store is an error
@@ -118,7 +135,7 @@ impl StoreCalls {
         let mut pause = FIRST_PAUSE;
         let question = self.pulse.ask(self.deadline);
         loop {
-            exchange.now = Timestamp::now();
+            exchange.now = self.now();
             let sent = lariat_lock::Instant::now();
             match self.backend.exchange(&exchange, self.deadline).await {
                 Ok(reply) => {
@@ -136,10 +153,17 @@ impl StoreCalls {
     /// Waits for the marker. A wait that fails reads as timed out, after a pause: the exchange that follows finds out
     /// whether the store is there.
     pub(crate) async fn wait(self, longest: Duration) -> Woken {
+        let stands = self.clock.stands();
+        let longest = if stands { longest.min(LOOK_AT_CLOCK) } else { longest };
         let question = self.pulse.ask(longest + self.deadline);
         match self.backend.wait(longest).await {
             Ok(woken) => {
                 question.answered();
+                if stands && matches!(woken, Woken::DueAt(_)) {
+                    // The store goes by the wall clock, to which nothing is due here.
+                    tokio::time::sleep(longest).await;
+                    return Woken::TimedOut;
+                }
                 woken
             }
             Err(error) => {

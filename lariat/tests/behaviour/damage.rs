@@ -2,21 +2,23 @@
 
 use lariat::{ErrorKind, JobError, JobId, JobState, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, event};
+use crate::fixture::{Fixture, Gate, event, on_both_stores};
 
-#[tokio::test]
-async fn data_that_is_no_json_fails_the_job_and_the_queue_goes_on() {
-    let f = Fixture::start();
+on_both_stores! {
+    a_job_that_was_to_fail_is_failed_without_being_run,
+    a_schedulers_job_is_handed_back_and_the_worker_says_why_it_stops,
+    data_that_is_no_json_fails_the_job_and_the_queue_goes_on,
+}
+
+async fn data_that_is_no_json_fails_the_job_and_the_queue_goes_on(f: Fixture) {
     let bad = f.queue.add("bad", &()).await.unwrap();
     let good = f.queue.add("good", &()).await.unwrap();
-    f.redis::<()>("HSET bull:mail:1 data {oops");
+    f.break_data("1");
     let _worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     f.until(&good, JobState::Completed).await;
-    interop::wait::until_async("the bad one failed", || async {
-        f.redis::<Option<f64>>("ZSCORE bull:mail:failed 1").is_some()
-    })
-    .await;
-    let reason: String = f.redis("HGET bull:mail:1 failedReason");
+    interop::wait::until_async("the bad one failed", || async { f.queue.overview().await.unwrap().counts.failed == 1 })
+        .await;
+    let reason = f.failed_reason("1");
     assert!(reason.contains("data"), "{reason}");
     drop(bad);
 }
@@ -70,11 +72,9 @@ async fn a_record_of_the_wrong_type_costs_only_itself() {
     interop::wait::until("it is out of the way", || f.redis::<u32>("LLEN bull:mail:active") == 0);
 }
 
-#[tokio::test]
-async fn a_schedulers_job_is_handed_back_and_the_worker_says_why_it_stops() {
-    let f = Fixture::start();
+async fn a_schedulers_job_is_handed_back_and_the_worker_says_why_it_stops(f: Fixture) {
     let id = f.queue.add("tick", &()).await.unwrap();
-    f.redis::<()>("HSET bull:mail:1 rjk every-minute");
+    f.schedule("1", "every-minute");
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     let closed = worker.stopped().await;
     let why = closed.why.unwrap();
@@ -84,11 +84,9 @@ async fn a_schedulers_job_is_handed_back_and_the_worker_says_why_it_stops() {
     assert_eq!((job.state, job.record.attempts_made), (Some(JobState::Waiting), 0));
 }
 
-#[tokio::test]
-async fn a_job_that_was_to_fail_is_failed_without_being_run() {
-    let f = Fixture::start();
+async fn a_job_that_was_to_fail_is_failed_without_being_run(f: Fixture) {
     let id: JobId = f.queue.add("x", &()).attempts(5).await.unwrap();
-    f.redis::<()>("HSET bull:mail:1 defa doomed");
+    f.doom("1", "doomed");
     let gate = Gate::new();
     let _worker = f.worker().start(gate.handler()).unwrap();
     let job = f.until(&id, JobState::Failed).await.record;

@@ -12,7 +12,7 @@ on_both_stores! {
     by_hand,
 }
 
-const ALL: [&str; 4] = ["by_hand", "hello", "retry_and_backoff", "router_with_state"];
+const ALL: [&str; 5] = ["by_hand", "hello", "one_program", "retry_and_backoff", "router_with_state"];
 
 fn source(example: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).with_extension("rs")
@@ -32,7 +32,11 @@ fn program(example: &str) -> PathBuf {
 
 /// What the program writes.
 fn lines(f: &Fixture, example: &str) -> Vec<String> {
-    let ran = Command::new(program(example)).env("LARIAT_STORE", f.url()).output().unwrap();
+    said(Command::new(program(example)).env("LARIAT_STORE", f.url()))
+}
+
+fn said(command: &mut Command) -> Vec<String> {
+    let ran = command.output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert_eq!(String::from_utf8(ran.stderr).unwrap(), "");
     String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect()
@@ -67,6 +71,29 @@ async fn router_with_state(f: Fixture) {
 
 async fn by_hand(f: Fixture) {
     assert_eq!(lines(&f, "by_hand"), ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
+}
+
+/// Nothing but the URL differs.
+#[test]
+fn one_program_on_both_stores() {
+    let (server, file) = (interop::redis::RedisServer::start(), crate::file::TestFile::new());
+    let on_redis = said(Command::new(program("one_program")).arg(server.url()));
+    let in_a_file = said(Command::new(program("one_program")).arg(file.url()));
+    assert_eq!(on_redis, in_a_file);
+    assert_eq!(
+        on_redis,
+        [
+            "5 wait, 1 of them behind the others",
+            "1: 3, after 1 of 1 attempts, [\"attempt 1: \\\"3\\\"\"]",
+            "2: \"four\": invalid digit found in string, after 1 of 1 attempts, [\"attempt 1: \\\"four\\\"\"]",
+            "3: 0, after 2 of 2 attempts, [\"attempt 1: \\\"flaky\\\"\", \"attempt 2: \\\"flaky\\\"\"]",
+            "4: 5, after 1 of 1 attempts, [\"attempt 1: \\\"5\\\"\"]",
+            "5: 6, after 1 of 1 attempts, [\"attempt 1: \\\"6\\\"\"]",
+            "seven: 7, after 1 of 1 attempts, [\"attempt 1: \\\"7\\\"\"]",
+            "5 completed, 1 failed, 0 left",
+            "failed: 2 with \"four\"",
+        ]
+    );
 }
 
 #[test]

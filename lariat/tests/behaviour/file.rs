@@ -60,6 +60,30 @@ impl TestFile {
         assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
     }
 
+    /// One job's row of a table; the value is `?2`.
+    pub(crate) fn set(&self, update: &str, id: &str, value: &str) {
+        let sql = format!("{update} WHERE row & 0xffffffffff = ?1");
+        assert_eq!(self.connect().execute(&sql, params![number(id), value]).unwrap(), 1);
+    }
+
+    pub(crate) fn failed_reason(&self, id: &str) -> String {
+        let sql = "SELECT failed_reason FROM job WHERE row & 0xffffffffff = ?1";
+        self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()
+    }
+
+    pub(crate) fn is_untouched(&self) -> bool {
+        let sql = "SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM job) + (SELECT count(*) FROM lane)
+                   + (SELECT count(*) FROM event)";
+        !self.path().exists() || self.connect().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+    }
+
+    pub(crate) fn has_no_trace_of(&self, id: &str) -> bool {
+        let sql = "SELECT (SELECT count(*) FROM job WHERE row & 0xffffffffff = ?1)
+                   + (SELECT count(*) FROM payload WHERE row & 0xffffffffff = ?1)
+                   + (SELECT count(*) FROM log WHERE job & 0xffffffffff = ?1)";
+        self.connect().query_row(sql, params![number(id)], |row| row.get::<_, i64>(0)).unwrap() == 0
+    }
+
     pub(crate) fn is_suspect(&self, id: &str) -> bool {
         let sql = "SELECT suspect FROM job WHERE row & 0xffffffffff = ?1";
         self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()

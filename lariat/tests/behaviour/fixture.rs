@@ -104,6 +104,14 @@ impl Fixture {
         Fixture { server, store, queue }
     }
 
+    /// The file of a store in a file.
+    pub(crate) fn file(&self) -> &TestFile {
+        match &self.server {
+            Place::Sqlite(file) => file,
+            Place::Redis(_) => panic!("only a SQLite store has a file"),
+        }
+    }
+
     /// The store's URL.
     pub(crate) fn url(&self) -> String {
         match &self.server {
@@ -163,6 +171,54 @@ impl Fixture {
         match &self.server {
             Place::Redis(_) => self.redis::<()>(&format!("SADD bull:mail:stalled {id}")),
             Place::Sqlite(file) => file.suspect(id),
+        }
+    }
+
+    /// Whether nothing has been written.
+    pub(crate) fn is_untouched(&self) -> bool {
+        match &self.server {
+            Place::Redis(_) => self.redis::<Vec<String>>("KEYS *").is_empty(),
+            Place::Sqlite(file) => file.is_untouched(),
+        }
+    }
+
+    /// Whether nothing is left of a job but its events.
+    pub(crate) fn has_no_trace_of(&self, id: &str) -> bool {
+        match &self.server {
+            Place::Redis(_) => self.redis::<Vec<String>>(&format!("KEYS bull:mail:{id}*")).is_empty(),
+            Place::Sqlite(file) => file.has_no_trace_of(id),
+        }
+    }
+
+    /// Lets a job be one that is to fail when it is taken next.
+    pub(crate) fn doom(&self, id: &str, reason: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} defa {reason}")),
+            Place::Sqlite(file) => file.set("UPDATE job SET deferred_failure = ?2", id, reason),
+        }
+    }
+
+    /// Lets a job be one that a scheduler has made.
+    pub(crate) fn schedule(&self, id: &str, scheduler: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} rjk {scheduler}")),
+            Place::Sqlite(file) => file.set("UPDATE payload SET scheduler = ?2", id, scheduler),
+        }
+    }
+
+    /// Makes a job's payload something that is no JSON.
+    pub(crate) fn break_data(&self, id: &str) {
+        match &self.server {
+            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} data {{oops")),
+            Place::Sqlite(file) => file.set("UPDATE payload SET data = ?2", id, "{oops"),
+        }
+    }
+
+    /// Why a job failed, also where its record cannot be read.
+    pub(crate) fn failed_reason(&self, id: &str) -> String {
+        match &self.server {
+            Place::Redis(_) => self.redis(&format!("HGET bull:mail:{id} failedReason")),
+            Place::Sqlite(file) => file.failed_reason(id),
         }
     }
 

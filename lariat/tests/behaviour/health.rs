@@ -89,7 +89,6 @@ fn a_runtime_that_is_blocked_is_noticed_from_a_thread() {
     let worker = runtime.block_on(async {
         let worker = f.worker().concurrency(2).lock_duration(LOCK).start(handler).unwrap();
         wait::until_async("it waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
-        f.queue.add("x", &()).await.unwrap();
         worker
     });
     std::thread::scope(|scope| {
@@ -98,7 +97,11 @@ fn a_runtime_that_is_blocked_is_noticed_from_a_thread() {
             noticed.store(true, Ordering::Relaxed);
         });
         let done = || async { f.redis::<u32>("ZCARD bull:mail:completed") == 1 };
-        runtime.block_on(wait::until_async("the job is done", done));
+        runtime.block_on(async {
+            // With the probe at work: the handler may block the thread before this is answered.
+            f.queue.add("x", &()).await.unwrap();
+            wait::until_async("the job is done", done).await;
+        });
     });
     runtime.block_on(wait::until_async("it is well again", || async { worker.health().is_healthy() }));
     runtime.block_on(worker.close(SECOND));

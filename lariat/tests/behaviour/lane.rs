@@ -11,7 +11,12 @@ use interop::proxy::{self, Fault, Proxy};
 use interop::wait;
 use lariat::{Error, JobId, Queue, Store};
 
-use crate::fixture::{Fixture, QUEUE, SECOND};
+use crate::fixture::{Fixture, QUEUE, SECOND, on_both_stores};
+
+on_both_stores! {
+    a_dropped_add_goes_on_by_itself,
+    those_that_come_while_an_add_is_polled_for_the_last_time_are_answered on 2 threads,
+}
 
 type Add<'a> = Pin<Box<dyn Future<Output = Result<JobId, Error>> + Send + 'a>>;
 
@@ -44,10 +49,8 @@ async fn by_proxy() -> (Fixture, Proxy, Queue) {
     (f, proxy, queue)
 }
 
-#[tokio::test]
-async fn a_dropped_add_goes_on_by_itself() {
+async fn a_dropped_add_goes_on_by_itself(f: Fixture) {
     // No connection stands yet: after one poll nothing has been sent.
-    let f = Fixture::start();
     drop(begun(&f.queue, "dropped").await);
     let other = Queue::new(&f.store, QUEUE).unwrap();
     wait::until_async("it is added", || async { other.overview().await.unwrap().counts.waiting == 1 }).await;
@@ -94,9 +97,7 @@ async fn those_behind_an_add_that_nobody_polls_are_answered() {
 
 /// The same where the second add comes while the first is being polled.
 #[allow(clippy::async_yields_async, reason = "the add must live on, and not be polled again")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn those_that_come_while_an_add_is_polled_for_the_last_time_are_answered() {
-    let f = Fixture::start();
+async fn those_that_come_while_an_add_is_polled_for_the_last_time_are_answered(f: Fixture) {
     f.queue.add("warm", &0).await.unwrap();
     for _ in 0..1000 {
         let start = Arc::new(std::sync::Barrier::new(2));

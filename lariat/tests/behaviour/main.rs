@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report by panicking")]
 
 mod add;
+mod add_in;
 mod backoff;
 mod by_hand;
+mod child;
 mod close;
+mod complete_in;
 mod damage;
 mod edit;
 mod examples;
@@ -20,4 +23,5 @@ mod recover;
 mod robust;
 mod router;
 mod telemetry;
+mod testing;
 mod work;

@@ -5,11 +5,19 @@ use std::time::Duration;
 use interop::wait;
 use lariat::{ErrorKind, Job, JobError, JobState, Overview, Prefix, Queue, RateLimit};
 
-use crate::fixture::{Fixture, Gate, SECOND};
+use crate::fixture::{Fixture, Gate, SECOND, on_both_stores};
 
-#[tokio::test]
-async fn an_empty_queue_has_nothing_to_tell() {
-    let f = Fixture::start();
+on_both_stores! {
+    an_empty_queue_has_nothing_to_tell,
+    a_pause_holds_until_it_is_lifted,
+    a_wider_limit_takes_hold_at_once,
+    the_rate_limit_of_the_queue_binds_its_workers,
+    what_breaks_a_rule_is_not_sent,
+    queues_are_listed_under_their_prefix,
+    a_queue_is_forgotten_once_it_has_no_jobs,
+}
+
+async fn an_empty_queue_has_nothing_to_tell(f: Fixture) {
     assert_eq!(f.queue.overview().await.unwrap(), Overview::default());
     for state in JobState::ALL {
         let page = f.queue.jobs(state, 0, 10).await.unwrap();
@@ -21,12 +29,29 @@ async fn an_empty_queue_has_nothing_to_tell() {
     let metrics = f.queue.metrics(JobState::Completed, 60).await.unwrap();
     assert_eq!((metrics.total, metrics.per_minute.len(), metrics.written), (0, 0, None));
     assert!(f.store.queues().await.unwrap().is_empty());
-    assert_eq!(f.redis::<Vec<String>>("KEYS *"), Vec::<String>::new(), "looking writes nothing");
+    assert!(f.is_untouched(), "looking writes nothing");
 }
 
-#[tokio::test]
-async fn a_pause_holds_until_it_is_lifted() {
-    let f = Fixture::start();
+async fn a_queue_is_forgotten_once_it_has_no_jobs(f: Fixture) {
+    assert!(f.queue.forget().await.unwrap(), "there is none");
+    let worker = f.worker().metrics(60).start(async |_: Job| Ok::<_, JobError>(())).unwrap();
+    let id = f.queue.add("n", &1).await.unwrap();
+    f.until(&id, JobState::Completed).await;
+    worker.close(SECOND).await;
+    f.queue.pause().await.unwrap();
+    assert!(!f.queue.forget().await.unwrap(), "it has a job");
+    assert!(f.queue.overview().await.unwrap().paused && f.queue.job(&id).await.unwrap().is_some());
+    f.queue.edit(&id).remove().await.unwrap();
+    assert!(f.queue.forget().await.unwrap() && f.queue.forget().await.unwrap());
+    assert_eq!(f.queue.overview().await.unwrap(), Overview::default());
+    assert!(f.store.queues().await.unwrap().is_empty());
+    assert_eq!(f.queue.metrics(JobState::Completed, 9).await.unwrap().total, 0);
+    // It may come to be again.
+    assert_eq!(f.queue.add("n", &1).await.unwrap().as_str(), "1");
+    assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 1);
+}
+
+async fn a_pause_holds_until_it_is_lifted(f: Fixture) {
     f.queue.pause().await.unwrap();
     let worker = f.worker().start(async |_: Job| Ok::<_, JobError>(())).unwrap();
     let id = f.queue.add("n", &1).await.unwrap();
@@ -39,9 +64,7 @@ async fn a_pause_holds_until_it_is_lifted() {
 }
 
 /// The worker that waits for a place is woken when there is one.
-#[tokio::test]
-async fn a_wider_limit_takes_hold_at_once() {
-    let f = Fixture::start();
+async fn a_wider_limit_takes_hold_at_once(f: Fixture) {
     f.queue.set_global_concurrency(Some(1)).await.unwrap();
     let gate = Gate::new();
     let _worker = f.worker().concurrency(4).start(gate.handler()).unwrap();
@@ -62,9 +85,7 @@ async fn a_wider_limit_takes_hold_at_once() {
     gate.open();
 }
 
-#[tokio::test]
-async fn the_rate_limit_of_the_queue_binds_its_workers() {
-    let f = Fixture::start();
+async fn the_rate_limit_of_the_queue_binds_its_workers(f: Fixture) {
     let limit = RateLimit { max: 2, duration: Duration::from_secs(600) };
     f.queue.set_global_rate_limit(Some(limit)).await.unwrap();
     for n in 0..5 {
@@ -90,9 +111,7 @@ async fn the_rate_limit_of_the_queue_binds_its_workers() {
     wait::until_async("all have run", || completed(5)).await;
 }
 
-#[tokio::test]
-async fn what_breaks_a_rule_is_not_sent() {
-    let f = Fixture::start();
+async fn what_breaks_a_rule_is_not_sent(f: Fixture) {
     let no_starts = RateLimit { max: 0, duration: SECOND };
     let no_window = RateLimit { max: 1, duration: Duration::from_micros(10) };
     // Beyond what a store counts exactly, and beyond what a key may live.
@@ -111,12 +130,10 @@ async fn what_breaks_a_rule_is_not_sent() {
         let error = answer.unwrap_err();
         assert_eq!((error.kind(), error.queue()), (ErrorKind::Invalid, Some("mail")), "{error}");
     }
-    assert_eq!(f.redis::<Vec<String>>("KEYS *"), Vec::<String>::new());
+    assert!(f.is_untouched());
 }
 
-#[tokio::test]
-async fn queues_are_listed_under_their_prefix() {
-    let f = Fixture::start();
+async fn queues_are_listed_under_their_prefix(f: Fixture) {
     f.queue.add("n", &1).await.unwrap();
     let apart = f.store.with_prefix(Prefix::new("apart").unwrap());
     Queue::new(&apart, "other").unwrap().pause().await.unwrap();
@@ -126,6 +143,7 @@ async fn queues_are_listed_under_their_prefix() {
     assert_eq!(names(&apart).await, ["other"]);
 }
 
+/// On Redis only: a file is not away, and who reads it does not wait for who writes.
 #[tokio::test]
 async fn a_store_that_is_away_is_an_error_of_each_look() {
     let mut f = Fixture::start();

@@ -13,7 +13,10 @@ use crate::fixture::{Fixture, QUEUE, SECOND, event, on_both_stores};
 on_both_stores! {
     a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over,
     what_a_handler_spawns_may_outlive_it_and_can_no_longer_report,
+    a_result_that_is_too_large_costs_only_its_job,
     a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found on 3 threads,
+    a_handler_whose_destructor_panics_takes_nothing_with_it,
+    workers_that_come_and_go_run_each_job_once on 2 threads,
 }
 
 fn impatient(f: &Fixture) -> WorkerBuilder {
@@ -34,6 +37,31 @@ async fn a_handler_that_never_ends_gives_its_slot_back_when_its_time_is_over(f: 
     let job = f.until(&endless, JobState::Failed).await.record;
     assert_eq!((job.attempts_made, job.failed_reason.as_deref()), (2, Some("timed out after 30ms")));
     wait::until_async("nothing runs", || async { worker.is_idle() }).await;
+}
+
+async fn a_result_that_is_too_large_costs_only_its_job(f: Fixture) {
+    const MOST: usize = 64 << 20;
+    let handler = async |job: Job| match job.name() {
+        "fits" => Ok("x".repeat(MOST - 2)),
+        "large" => Ok("x".repeat(MOST)),
+        "wordy" => Err(JobError::fail("x".repeat(MOST))),
+        _ => Ok("small".to_owned()),
+    };
+    let mut ids = Vec::new();
+    for name in ["large", "wordy", "fits", "small"] {
+        ids.push(f.queue.add(name, &()).attempts(2).remove_on_complete(lariat::Keep::ALL).await.unwrap());
+    }
+    let worker = f.worker().concurrency(4).start(handler).unwrap();
+    let large = f.until(&ids[0], JobState::Failed).await.record;
+    assert_eq!(large.attempts_made, 2);
+    let reason = large.failed_reason.unwrap();
+    assert!(reason.contains("67108866 bytes") && reason.contains("at most 67108864"), "{reason}");
+    let wordy = f.until(&ids[1], JobState::Failed).await.record.failed_reason.unwrap();
+    assert!(wordy.len() < 2 << 20 && wordy.ends_with("(67108864 bytes, cut off here)"), "{} bytes", wordy.len());
+    f.until(&ids[3], JobState::Completed).await;
+    let fits = f.until(&ids[2], JobState::Completed).await.record;
+    assert_eq!((fits.return_value.unwrap().get().len(), fits.attempts_made), (MOST, 1));
+    assert_eq!(worker.close(SECOND).await.unsettled, 0);
 }
 
 async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_found(f: Fixture) {
@@ -63,15 +91,13 @@ async fn a_handler_that_blocks_its_thread_is_left_behind_by_a_close_and_its_job_
     assert_eq!(f.job(&id).await.record.attempts_made, 1, "what the blocked one says does not count");
 }
 
-#[tokio::test]
-async fn a_handler_whose_destructor_panics_takes_nothing_with_it() {
+async fn a_handler_whose_destructor_panics_takes_nothing_with_it(f: Fixture) {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
             panic!("in a destructor");
         }
     }
-    let f = Fixture::start();
     let handler = async |job: Job| {
         if job.name() == "bomb" {
             let _bomb = Bomb;
@@ -132,10 +158,8 @@ async fn a_user_who_may_not_write_our_own_keys_is_told_what_is_missing() {
 }
 
 /// Ten workers, each started and stopped again and again, with and without grace, while 1,000 jobs are worked.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_come_and_go_run_each_job_once() {
+async fn workers_that_come_and_go_run_each_job_once(f: Fixture) {
     const JOBS: u64 = 1000;
-    let f = Fixture::start();
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let ended: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();

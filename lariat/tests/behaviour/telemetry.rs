@@ -12,7 +12,12 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::fixture::{Fixture, QUEUE, SECOND};
+use crate::fixture::{Fixture, QUEUE, SECOND, on_both_stores};
+
+on_both_stores! {
+    adding_and_processing_have_spans_named_as_bullmq_names_them,
+    changes_settings_and_work_by_hand_have_spans_too,
+}
 
 type Fields = BTreeMap<String, String>;
 
@@ -98,10 +103,8 @@ fn has(fields: &Fields, expected: &[(&str, &str)]) {
     }
 }
 
-#[tokio::test]
-async fn adding_and_processing_have_spans_named_as_bullmq_names_them() {
+async fn adding_and_processing_have_spans_named_as_bullmq_names_them(f: Fixture) {
     let (heard, _guard) = Heard::listen();
-    let f = Fixture::start();
     let id = f.queue.add("welcome", "ada").attempts(2).await.unwrap();
     f.queue.add_bulk((0..3).map(|n| NewJob::new("n", &n))).await.unwrap();
     let handler = async |job: Job| {
@@ -128,10 +131,8 @@ async fn adding_and_processing_have_spans_named_as_bullmq_names_them() {
     assert_eq!((heard.counted(names::FAILED), heard.counted(names::DURATION)), (0, 5));
 }
 
-#[tokio::test]
-async fn changes_settings_and_work_by_hand_have_spans_too() {
+async fn changes_settings_and_work_by_hand_have_spans_too(f: Fixture) {
     let (heard, _guard) = Heard::listen();
-    let f = Fixture::start();
     f.queue.pause().await.unwrap();
     f.queue.resume().await.unwrap();
     f.queue.set_global_concurrency(Some(3)).await.unwrap();

@@ -9,7 +9,7 @@ use interop::wait;
 use lariat::{Backoff, CancelReason, Job, JobError, JobState, Keep, NewJob, Outcome, WorkerEvent};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event, on_both_stores};
+use crate::fixture::{Fixture, Gate, SECOND, event, on_both_stores};
 
 on_both_stores! {
     a_float_is_read_back_exactly,
@@ -34,6 +34,8 @@ on_both_stores! {
     a_quiet_worker_takes_nothing_and_goes_on_when_told,
     ended_jobs_are_kept_as_asked,
     a_rate_limit_is_kept,
+    a_handler_that_panics_before_it_begins_is_caught_too,
+    a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_looks,
 }
 
 async fn a_float_is_read_back_exactly(f: Fixture) {
@@ -122,13 +124,11 @@ async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on(f: Fixture) {
     f.until(&good, JobState::Completed).await;
 }
 
-#[tokio::test]
-async fn a_handler_that_panics_before_it_begins_is_caught_too() {
+async fn a_handler_that_panics_before_it_begins_is_caught_too(f: Fixture) {
     #[allow(clippy::needless_pass_by_value, reason = "what a handler takes")]
     fn handler(job: Job) -> std::future::Ready<Result<(), JobError>> {
         panic!("at once: {}", job.id())
     }
-    let f = Fixture::start();
     let id = f.queue.add("x", &()).await.unwrap();
     let _worker = f.worker().start(handler).unwrap();
     assert!(f.until(&id, JobState::Failed).await.record.failed_reason.unwrap().contains("at once: 1"));
@@ -163,9 +163,7 @@ async fn a_cancelled_job_fails_with_the_reason(f: Fixture) {
     assert!(gate.ended.lock().unwrap().is_empty(), "its future was dropped");
 }
 
-#[tokio::test]
-async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_looks() {
-    let f = Fixture::start();
+async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_looks(f: Fixture) {
     let gate = Gate::new();
     let id = f.queue.add("x", &()).await.unwrap();
     let worker = f.worker().cancel_grace(60 * SECOND).start(gate.handler()).unwrap();
@@ -173,7 +171,7 @@ async fn a_cancel_that_was_in_time_holds_though_the_handler_returns_before_it_lo
     // One thread, and no await between the two: the handler is polled next when both are there.
     assert!(worker.cancel(&id, "the customer left"));
     gate.open();
-    let ended = || async { f.redis::<u32>(&format!("LLEN bull:{QUEUE}:active")) == 0 };
+    let ended = || async { f.queue.overview().await.unwrap().counts.active == 0 };
     wait::until_async("it has ended", ended).await;
     assert_eq!(f.job(&id).await.record.failed_reason.as_deref(), Some("the customer left"));
 }
@@ -355,7 +353,8 @@ async fn a_paused_queue_hands_out_nothing_until_resumed(f: Fixture) {
 
 async fn a_quiet_worker_takes_nothing_and_goes_on_when_told(f: Fixture) {
     let gate = Gate::new();
-    let worker = f.worker().concurrency(2).start(gate.handler()).unwrap();
+    // One slot: with a free one, a call that asks for a job might be on its way.
+    let worker = f.worker().start(gate.handler()).unwrap();
     let running = f.queue.add("running", &()).await.unwrap();
     gate.started().await;
     worker.quiet();

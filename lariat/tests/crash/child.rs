@@ -51,7 +51,7 @@ impl Orders {
 pub(crate) struct Process(pub Child);
 
 impl Process {
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.0.id().cast_signed()).unwrap()
     }
 
@@ -164,10 +164,14 @@ async fn carry_out(orders: Orders) {
 async fn add(store: &Store, orders: &Orders, history: &History, lane: usize) {
     let queue = Queue::new(store, &orders.queue).unwrap();
     for n in 0..orders.adds {
-        history.tell(&match queue.add("n", &format!("{lane}/{n}")).await {
-            Ok(id) => Told::Added { id: id.to_string() },
-            Err(error) => Told::NotAdded { why: error.to_string() },
-        });
+        match queue.add("n", &format!("{lane}/{n}")).await {
+            Ok(id) => history.tell(&Told::Added { id: id.to_string() }),
+            Err(error) => {
+                history.tell(&Told::NotAdded { why: error.to_string() });
+                // sleep: whatever is the matter will take a while
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod child;
 mod copy;
+mod faults;
 mod kill;
 mod lab;
 mod power;

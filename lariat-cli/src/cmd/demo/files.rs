@@ -44,7 +44,7 @@ impl Skipped {
             (self.hidden, "hidden"),
             (self.caches, "tagged as cache"),
             (self.links, "symbolic links"),
-            (self.others, "no files"),
+            (self.others, "neither file nor folder"),
             (self.unreadable, "folders that cannot be read"),
         ];
         let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(names(&dir, &found), ["a/z", "b", "c/d/e", "lookalike/CACHEDIR.TAG"]);
         let skipped = Skipped { hidden: 2, caches: 1, links: 2, others: 1, unreadable: 0 };
         assert_eq!((found.skipped, found.more), (skipped, false));
-        assert_eq!(skipped.words(), "2 hidden, 1 tagged as cache, 2 symbolic links, 1 no files");
+        assert_eq!(skipped.words(), "2 hidden, 1 tagged as cache, 2 symbolic links, 1 neither file nor folder");
     }
 
     #[test]

@@ -239,15 +239,14 @@ fn digests(seen: &Evidence) -> Check {
     });
     let unreadable = judged().filter(|job| job.direct.is_err()).count();
     let readable = judged().count() - unreadable;
-    let mut words = format!("all {readable} digests are those of a direct pass over the files");
-    if unreadable > 0 {
-        words += &format!("; {unreadable} files cannot be read, and their jobs failed");
-    }
     let changed = seen.jobs.iter().filter(|job| job.changed).count();
-    if changed > 0 {
-        words += &format!("; {changed} files changed meanwhile and are not compared");
-    }
-    Check::new("digests-equal", words, faults)
+    let or_nothing = |count: usize, words: String| if count > 0 { words } else { String::new() };
+    let words = [
+        format!("all {readable} digests are those of a direct pass over the files"),
+        or_nothing(unreadable, format!("; {unreadable} files cannot be read, and their jobs failed")),
+        or_nothing(changed, format!("; {changed} files changed meanwhile and are not compared")),
+    ];
+    Check::new("digests-equal", words.concat(), faults)
 }
 
 #[cfg(test)]

@@ -66,9 +66,10 @@ impl Terms {
 }
 
 pub(super) async fn run(store: &StoreArgs, args: &DemoArgs) -> Result<u8, Failure> {
+    // Before signals are listened to: there is nothing to clear away yet, and they may end it at once.
+    let files = files::below(&args.dir).map_err(|e| no_folder(args, &e))?;
     let mut ends = Ends::listen().map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
     let mut view = View::new();
-    let files = files::below(&args.dir).map_err(|e| no_folder(args, &e))?;
     if files.files.is_empty() {
         let skipped = files.skipped.words();
         let skipped = if skipped.is_empty() { String::new() } else { format!(" (passed over: {skipped})") };

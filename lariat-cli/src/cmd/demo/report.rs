@@ -209,7 +209,9 @@ impl KillFigures {
         let KillFigures { worker, held, recovered, .. } = self;
         let mut words = format!("{worker}, by KILL after {}, with {held} jobs in hand", seconds(self.after_ms));
         if let Some([first, last]) = self.found_after_ms {
-            let _ = write!(words, "; {recovered} recovered, found {} to {} later", seconds(first), seconds(last));
+            let (first, last) = (seconds(first), seconds(last));
+            let when = if first == last { first } else { format!("{first} to {last}") };
+            let _ = write!(words, "; {recovered} recovered, found {when} later");
         }
         words
     }

@@ -58,21 +58,18 @@ impl Show {
         }
         let mut news = watch::listen(&stage.store, stage.queue.name().as_str()).await?;
         let terms = self.terms;
+        let Terms { workers, concurrency, lock, .. } = terms;
+        view.say(&format!(
+            "on {}; {workers} workers, {concurrency} jobs each at a time, locks of {lock:?}",
+            stage.store
+        ));
         let crew = self.crew.insert(Crew::start(terms.workers, |name| stage.orders(name, &terms)).await?);
         ready(crew).await?;
         let begun = Instant::now();
         let long = self.long(&direct);
         let ids = self.add(stage, &long).await?;
-        view.say(&format!(
-            "{} jobs added in {:.2}s, {} of them long; {} workers, {} jobs each at a time, locks of {:?}; {}",
-            ids.len(),
-            begun.elapsed().as_secs_f64(),
-            long.iter().filter(|long| **long).count(),
-            terms.workers,
-            terms.concurrency,
-            terms.lock,
-            stage.store,
-        ));
+        let (took, slow) = (begun.elapsed().as_secs_f64(), long.iter().filter(|long| **long).count());
+        view.say(&format!("{} jobs added in {took:.2}s, {slow} of them long", ids.len()));
         let mut heard = Heard::default();
         heard.expect(&ids);
         let crew = self.crew.as_mut().ok_or_else(|| Failure::failed("there are no workers"))?;

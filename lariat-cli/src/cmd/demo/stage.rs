@@ -72,7 +72,9 @@ impl Stage {
             drop((queue, store));
             return folder.close().map_err(|e| Failure::failed(format!("cannot remove the temporary folder: {e}")));
         }
-        remove_jobs(&queue).await
+        remove_jobs(&queue).await?;
+        queue.forget().await?;
+        Ok(())
     }
 
     /// Leaves it; how to look at it.

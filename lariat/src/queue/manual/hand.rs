@@ -19,8 +19,7 @@ use crate::job::{Held, Job};
 use crate::store::exchange::{
     Exchange, Failure, Hint, Lease as LeaseTerms, RateLimit, Settle, Taken, Transition, Woken,
 };
-use crate::time::Timestamp;
-use crate::worker::{Announcer, Answered, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
+use crate::worker::{Answered, EndTerms, Grant, Hold, Lane, Lease, Limits, StoreCalls, failed, tell};
 
 /// How long those who ask wait for a store that does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +39,6 @@ pub(super) struct Hand {
     pub limits: Limits,
     pub limiter: Option<RateLimit>,
     pub name: Option<Arc<str>>,
-    pub say: Announcer,
     pub runtime: Runtime,
     /// Held during a call.
     pub calling: Mutex<Calling>,
@@ -97,7 +95,7 @@ async fn taking(hand: Arc<Hand>, until: Instant, mut answer: Answer) {
 }
 
 /// What came of a call that wanted a job.
-pub(super) enum Received {
+pub(crate) enum Received {
     Job(TakenJob),
     /// None, and what to do next.
     Nothing(Hint),
@@ -118,7 +116,7 @@ impl Hand {
         calling.first += want as u64;
         let exchange = Exchange {
             call: calling.lane.next(),
-            now: Timestamp::now(),
+            now: self.calls.now(),
             outcomes,
             want,
             lease: LeaseTerms { first, lock_duration: self.terms.lock_duration(), worker: self.name.clone() },
@@ -192,8 +190,10 @@ impl Hand {
             keep_logs: record.options.keep_logs,
             token,
             hold,
+            ends: EndTerms { keep: self.limits.remove_on_complete, metrics: None },
+            locks: self.locks.clone(),
         };
-        let lease = Arc::new(Lease::new(grant, self.calls.backend(), self.say.clone()));
+        let lease = Arc::new(Lease::new(grant, &self.calls));
         let job = Job::new(self.queue.as_str().into(), record, Arc::clone(&lease) as Arc<dyn Held>);
         Ok(Brought::ToRun(TakenJob::new(job, lease, Arc::clone(self))))
     }
@@ -210,7 +210,7 @@ impl Hand {
                 return;
             }
             // At least something, or two clocks that disagree would make a busy loop.
-            Hint::DueAt(due) => due.since(Timestamp::now()).clamp(Duration::from_millis(1), IDLE_DUE),
+            Hint::DueAt(due) => due.since(self.calls.now()).clamp(Duration::from_millis(1), IDLE_DUE),
             Hint::Paused | Hint::Wait => IDLE,
         };
         let _turn = tokio::select! {

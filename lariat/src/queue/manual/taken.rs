@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lariat_lock::LossReason;
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
 use super::hand::{Hand, PATIENCE, Received};
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "sqlite")]
+use crate::job::Completing;
 use crate::job::{CancelReason, Job, JobError, Outcome, check_due};
 use crate::store::exchange::{Settle, Transition, Verdict};
 use crate::telemetry::{self, operation};
-use crate::time::Timestamp;
 use crate::worker::{Ended, Lease, tell, transition};
 
 macro_rules! span {
@@ -36,10 +39,10 @@ macro_rules! span {
 /// the background.
 #[must_use = "a taken job that is dropped is put back"]
 pub struct TakenJob {
-    job: Job,
-    lease: Arc<Lease>,
-    hand: Arc<Hand>,
-    settled: bool,
+    pub(super) job: Job,
+    pub(super) lease: Arc<Lease>,
+    pub(super) hand: Arc<Hand>,
+    pub(super) settled: bool,
     _watched: DropGuard,
 }
 
@@ -92,6 +95,17 @@ impl TakenJob {
         self.done(value, Then::Take).instrument(span).await
     }
 
+    /// It is done, with this result, in a transaction: [`Job::complete_in`], which has the details. With its commit there is
+    /// nothing left to settle; where it is rolled back, the job is still to be settled.
+    #[cfg(feature = "sqlite")]
+    pub fn complete_in<'c, T: Serialize + ?Sized>(
+        &self,
+        tx: Transaction<'c>,
+        value: &T,
+    ) -> Result<Completing<'c>, Error> {
+        self.job.complete_in(tx, value).map_err(|e| self.about(e))
+    }
+
     /// It has failed for good, whatever attempts are left (BullMQ's `moveToFailed` with an `UnrecoverableError`).
     pub async fn fail(self, reason: impl Into<String>) -> Result<(), Error> {
         let span = span!(self, FAIL);
@@ -122,7 +136,7 @@ impl TakenJob {
     /// It is to run again after this time (BullMQ's `moveToDelayed`). It uses no attempt. A delay that ends too late is an
     /// error, and the job is put back.
     pub async fn delay(self, delay: Duration) -> Result<(), Error> {
-        check_due("delay", delay, Timestamp::now()).map_err(|e| self.about(e))?;
+        check_due("delay", delay, self.hand.calls.now()).map_err(|e| self.about(e))?;
         let span = span!(self, DELAY);
         self.settle(Ok(Outcome::Delay(delay)), Then::Leave).instrument(span).await.map(drop)
     }
@@ -138,17 +152,17 @@ impl TakenJob {
     pub async fn wait_for_children(mut self) -> Result<Option<TakenJob>, Error> {
         let span = span!(self, WAIT_FOR_CHILDREN);
         match self.hand_in(Transition::WaitForChildren, Then::Leave).instrument(span).await?.verdict {
-            // As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
-            Verdict::Resume if self.retaken() => {
-                Ok(Some(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand))))
-            }
-            Verdict::Resume => Err(self.lost(LossReason::Expired)),
+            Verdict::Resume => self.retaken().map(Some),
             verdict => self.judged(verdict).map(|()| None),
         }
     }
 
-    fn retaken(&self) -> bool {
-        self.hand.locks.as_ref().is_none_or(|locks| self.lease.retake(locks))
+    /// As if it had just been taken: its lock is tracked anew, and so has to be watched anew.
+    pub(super) fn retaken(&self) -> Result<TakenJob, Error> {
+        if self.lease.reopen() {
+            return Ok(TakenJob::new(self.job.clone(), Arc::clone(&self.lease), Arc::clone(&self.hand)));
+        }
+        Err(self.lost(LossReason::Expired))
     }
 
     async fn done<T: Serialize + ?Sized>(self, value: &T, then: Then) -> Result<Option<TakenJob>, Error> {
@@ -164,7 +178,7 @@ impl TakenJob {
 
     async fn settle(mut self, ended: Result<Outcome, JobError>, then: Then) -> Result<Option<TakenJob>, Error> {
         let (record, limits) = (self.job.record(), &self.hand.limits);
-        let to = transition(Ended::Returned(ended), record, limits, Timestamp::now(), fastrand::f64());
+        let to = transition(Ended::Returned(ended), record, limits, self.hand.calls.now(), fastrand::f64());
         // What was returned always leads somewhere; only what was stopped may not.
         let to = to.unwrap_or(Transition::PutBack);
         let Sent { verdict, next } = self.hand_in(to, then).await?;
@@ -172,7 +186,11 @@ impl TakenJob {
     }
 
     /// Sends the outcome in a task of its own, and waits for the store's word.
-    async fn hand_in(&mut self, to: Transition, then: Then) -> Result<Sent, Error> {
+    pub(super) async fn hand_in(&mut self, to: Transition, then: Then) -> Result<Sent, Error> {
+        if self.lease.is_committed() {
+            let words = "the job was completed in a transaction, which is committed: nothing else was written";
+            return Err(self.about(Error::new(ErrorKind::Closed, words)));
+        }
         if let Err(loss) = self.lease.settle() {
             // After expiry it may still be ours, and is put back; the store judges.
             self.settled = loss != LossReason::Expired;
@@ -190,7 +208,7 @@ impl TakenJob {
         }
     }
 
-    fn judged(&self, verdict: Verdict) -> Result<(), Error> {
+    pub(super) fn judged(&self, verdict: Verdict) -> Result<(), Error> {
         match verdict {
             Verdict::Accepted | Verdict::Resume => Ok(()),
             Verdict::Refused(refusal) => Err(self.about(Error::refused(refusal))),
@@ -198,7 +216,7 @@ impl TakenJob {
         }
     }
 
-    fn lost(&self, loss: LossReason) -> Error {
+    pub(super) fn lost(&self, loss: LossReason) -> Error {
         let words = format!("the job's lock is lost ({loss}): nothing was written");
         self.about(Error::new(ErrorKind::Closed, words))
     }
@@ -210,14 +228,14 @@ impl TakenJob {
 
 /// Whether the call that settles a job is to take another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     Leave,
     Take,
 }
 
 /// The store's answer to an outcome, and the job that came with it. Dropped, the job goes back.
-struct Sent {
-    verdict: Verdict,
+pub(super) struct Sent {
+    pub(super) verdict: Verdict,
     next: Option<TakenJob>,
 }
 
@@ -248,7 +266,7 @@ async fn send(hand: Arc<Hand>, lease: Arc<Lease>, to: Transition, then: Then) ->
 
 impl Drop for TakenJob {
     fn drop(&mut self) {
-        if self.settled {
+        if self.settled || self.lease.is_committed() {
             return;
         }
         // Should its trust be over: the store judges.

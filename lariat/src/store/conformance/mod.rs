@@ -1,59 +1,67 @@
-//! What every store obeys, written against the seam. The two stores are given the same calls and asked the same questions.
+//! What every store obeys, written against the seam: one file per transition, one test per case and store.
+//!
+//! A case is a function of a [`World`](world::World), one queue of one store; [`cases!`] makes its two tests. No key, no SQL
+//! and no Lua is in a case: what can only be done behind a store's back is in [`hands`]. After each case the laws are
+//! looked at that hold always (each job in one state, counts equal listings). Laws over random sequences are in `law.rs`,
+//! and in `walk.rs`, which compares the stores with each other.
 
+mod add;
+mod allowance;
+mod ask_again;
+mod change_delay;
+mod change_priority;
+mod child_ended;
+mod delay;
+mod events;
+mod extend;
+mod faults;
+mod finish;
+mod hands;
+mod law;
+mod metrics;
+mod promote;
+mod promote_one;
+mod put_back;
+mod put_back_stalled;
+mod read;
+mod record;
+mod refusals;
+mod remove_job;
+mod reprocess;
+mod retention;
+mod retry;
+mod settings;
+mod take;
+mod wait;
+mod wait_for_children;
 mod walk;
+mod world;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use serde_json::value::RawValue;
-
-use super::change::AddJob;
-use super::exchange::{Exchange, LaneCall, Lease, Settle, Transition};
-use super::{EventStore, QueueBackend, Store};
-use crate::id::{JobId, QueueName};
-use crate::job::JobOptions;
-use crate::time::Timestamp;
 
 /// Long enough for a slow, busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Locks that do not lapse during a test.
-const LOCK: Duration = Duration::from_secs(600);
 
-/// One queue of one store.
-struct Place {
-    queue: Arc<dyn QueueBackend>,
-    events: Arc<dyn EventStore>,
+/// Makes of each case, a function of a world, one test for each store.
+macro_rules! cases {
+    ($($case:ident,)*) => {
+        mod on_redis {
+            $(#[test]
+            fn $case() {
+                let world = crate::store::conformance::world::World::on_redis();
+                super::$case(&world);
+                world.shown();
+            })*
+        }
+        mod on_sqlite {
+            $(#[test]
+            fn $case() {
+                let world = crate::store::conformance::world::World::on_sqlite();
+                super::$case(&world);
+                world.shown();
+            })*
+        }
+    };
 }
 
-impl Place {
-    fn open(url: &str, queue: &str) -> Place {
-        let store = Store::open(url).unwrap();
-        let name = QueueName::new(queue).unwrap();
-        Place { queue: store.queue(&name, None).unwrap(), events: store.event_store(&name).unwrap() }
-    }
-}
-
-fn json(text: &str) -> Box<RawValue> {
-    RawValue::from_string(text.to_owned()).unwrap()
-}
-
-fn job(name: &str, options: JobOptions, now: Timestamp) -> AddJob {
-    AddJob { name: name.to_owned(), data: json(r#"{"n": 1}"#), options, timestamp: now }
-}
-
-fn exchange(number: u64, now: Timestamp, outcomes: Vec<Settle>, want: usize) -> Exchange {
-    Exchange {
-        call: LaneCall { base: "lane".into(), number },
-        now,
-        outcomes,
-        want,
-        lease: Lease { first: number * 100, lock_duration: LOCK, worker: Some("w".into()) },
-        limiter: None,
-        metrics: Some(500),
-        wake_another: false,
-    }
-}
-
-fn settle(id: &JobId, token: &str, to: Transition) -> Settle {
-    Settle { id: id.clone(), token: token.into(), to }
-}
+use cases;

@@ -1,21 +1,61 @@
 //! Random walks: the same calls leave both stores in the same observable state, and are answered the same way.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use interop::redis::RedisServer;
 
-use super::{PATIENCE, Place, exchange, job, json, settle};
+use super::PATIENCE;
+use super::world::{LOCK, json, line};
 use crate::error::Error;
-use crate::id::JobId;
+use crate::id::{JobId, QueueName};
 use crate::job::{JobOptions, JobState, Keep};
-use crate::store::change::{Add, Change, ChangeJob, Setting};
-use crate::store::exchange::{DelayedAttempt, Exchanged, Failure, Hint, LaneCall, RateLimit, Settle, Transition};
-use crate::store::view::{Page, StoredEvent};
+use crate::store::change::{Add, AddJob, Change, ChangeJob, Setting};
+use crate::store::exchange::{
+    DelayedAttempt, Exchange, Exchanged, Failure, Hint, LaneCall, Lease, RateLimit, Settle, Transition,
+};
+use crate::store::view::Page;
+use crate::store::{EventStore, QueueBackend, Store};
 use crate::time::Timestamp;
 
 const STEPS: usize = 60;
+
+/// One queue of one store.
+struct Place {
+    queue: Arc<dyn QueueBackend>,
+    events: Arc<dyn EventStore>,
+}
+
+impl Place {
+    fn open(url: &str, queue: &str) -> Place {
+        let store = Store::open(url).unwrap();
+        let name = QueueName::new(queue).unwrap();
+        Place { queue: store.queue(&name, None).unwrap(), events: store.event_store(&name).unwrap() }
+    }
+}
+
+fn job(name: &str, options: JobOptions, now: Timestamp) -> AddJob {
+    AddJob { name: name.to_owned(), data: json(r#"{"n": 1}"#), options, timestamp: now }
+}
+
+fn exchange(number: u64, now: Timestamp, outcomes: Vec<Settle>, want: usize) -> Exchange {
+    Exchange {
+        call: LaneCall { base: "lane".into(), number },
+        now,
+        outcomes,
+        want,
+        lease: Lease { first: number * 100, lock_duration: LOCK, worker: Some("w".into()) },
+        limiter: None,
+        metrics: Some(500),
+        wake_another: false,
+    }
+}
+
+fn settle(id: &JobId, token: &str, to: Transition) -> Settle {
+    Settle { id: id.clone(), token: token.into(), to }
+}
 
 /// What both stores are told next, as a pure function of chance and of what has been answered.
 struct Walk {
@@ -30,7 +70,7 @@ struct Walk {
 #[derive(Debug)]
 enum Step {
     Add(Add),
-    Exchange(Box<crate::store::exchange::Exchange>),
+    Exchange(Box<Exchange>),
     Change(ChangeJob),
     Configure(Setting),
 }
@@ -76,7 +116,7 @@ impl Walk {
         options
     }
 
-    fn exchange(&mut self) -> crate::store::exchange::Exchange {
+    fn exchange(&mut self) -> Exchange {
         self.calls += 1;
         let keep = self.keep();
         // Jobs that end at the same moment are listed in another order by each store, and then a rule removes others of
@@ -256,13 +296,6 @@ async fn seen(place: &Place, ids: &[JobId], end: &str) -> Vec<String> {
     let events = place.events.events(Some(end), 10_000, Duration::ZERO).await.unwrap().events;
     seen.push(events.iter().map(line).collect::<Vec<_>>().join("\n"));
     seen
-}
-
-/// An event but for its id. On Redis a removal names the key that the job was taken out of.
-fn line(event: &StoredEvent) -> String {
-    let fields: Vec<_> = event.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let line = format!("{} {}", event.name, fields.join(" "));
-    if line.ends_with("prev=wait") { line + "ing" } else { line }
 }
 
 fn same(what: &str, redis: &str, sqlite: &str) {

@@ -22,6 +22,13 @@ pub(super) async fn configure(link: &Link, keys: &Keys, setting: Setting, deadli
     Ok(())
 }
 
+/// False, and nothing is deleted, where the queue has jobs. What lanes have left lapses by itself.
+pub(super) async fn forget(link: &Link, keys: &Keys, deadline: Duration) -> Result<bool, Error> {
+    let nothing: [Arg<'_>; 0] = [];
+    let forgotten = Script::named("forget")?.run(link, &[&keys.base, &keys.suspects()], &nothing, deadline).await?;
+    Ok(reply::count(&forgotten)? == 1)
+}
+
 fn arguments(setting: Setting) -> Vec<Arg<'static>> {
     match setting {
         Setting::Pause => vec![text("pause")],

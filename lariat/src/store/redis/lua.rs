@@ -10,7 +10,7 @@ macro_rules! steps {
 
 /// Scripts that are called: name and `lua/<name>.lua`.
 pub(super) const SCRIPTS: &[(&str, &str)] = scripts![
-    "add" "change" "configure" "exchange" "extend" "holders" "job" "logs" "minutes" "move" "overview" "page" "priorities"
+    "add" "change" "configure" "exchange" "extend" "forget" "holders" "job" "logs" "minutes" "move" "overview" "page" "priorities"
     "recover"
 ];
 

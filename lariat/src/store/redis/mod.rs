@@ -42,7 +42,7 @@ use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
 use super::url::Address;
 use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, WorkerInfo};
-use super::{Answer, Backend, EventStore, JobStore, QueueBackend, QueueStore, WorkStore};
+use super::{Answer, Backend, Capabilities, EventStore, JobStore, Outlives, QueueBackend, QueueStore, WorkStore};
 use crate::error::{Error, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
@@ -69,6 +69,16 @@ impl RedisStore {
 }
 
 impl Backend for RedisStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            transactions: false,
+            processes: true,
+            machines: true,
+            bullmq: true,
+            outlives: Outlives::AsTheServerIsSet,
+        }
+    }
+
     fn queue(&self, prefix: &Prefix, queue: &QueueName, worker: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
         let keys = Keys::new(prefix, queue);
         let waiting = Link::new(self.address.clone(), Purpose::Waiting, Some(keys.client_name(worker)));
@@ -151,6 +161,10 @@ impl QueueStore for RedisQueue {
 
     fn configure(&self, setting: Setting) -> Answer<'_, ()> {
         Box::pin(configure::configure(&self.commands, &self.keys, setting, PATIENCE))
+    }
+
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.commands, &self.keys, PATIENCE))
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {

@@ -90,10 +90,20 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
         }
         Known::New { .. } => {}
     }
+    let ids = add_jobs(&mut work, jobs)?;
+    lane::keep(&work, call, Caller::Producer, &ids, LANE_LIFE)?;
+    Ok(ids)
+}
+
+/// Adds jobs in a transaction that somebody else sees to: whether they are added is not for a repeat to find out.
+pub(super) fn add_all(tx: &mut Tx<'_>, key: &QueueKey, jobs: &[AddJob]) -> Result<Vec<String>, Fault> {
+    add_jobs(&mut Work::on(tx, key, 0)?, &new_jobs(jobs))
+}
+
+fn add_jobs(work: &mut Work<'_, '_>, jobs: &[NewJob]) -> Result<Vec<String>, Fault> {
     let mut rows = Vec::with_capacity(jobs.len());
     let ids = jobs.iter().map(|job| work.add(job, &mut rows)).collect::<Result<Vec<_>, _>>()?;
     insert(work.tx, work.queue, &rows)?;
-    lane::keep(&work, call, Caller::Producer, &ids, LANE_LIFE)?;
     Ok(ids)
 }
 

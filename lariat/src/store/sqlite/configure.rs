@@ -10,6 +10,7 @@ use super::queue::QueueKey;
 use super::tx::Tx;
 use super::writer::{Turn, Writer};
 use crate::error::Error;
+use crate::job::JobState;
 use crate::store::change::Setting;
 
 /// What is counted as started when starts are suspended by hand.
@@ -23,6 +24,25 @@ pub(super) async fn configure(
 ) -> Result<(), Error> {
     let key = Arc::clone(key);
     writer.call(Turn::InOrder, deadline, move |tx| write(tx, &key, setting)).await
+}
+
+/// Deletes what a queue without jobs has left; false where it has jobs.
+pub(super) async fn forget(writer: &Writer, key: &Arc<QueueKey>, deadline: Duration) -> Result<bool, Error> {
+    let key = Arc::clone(key);
+    writer
+        .call(Turn::InOrder, deadline, move |tx| {
+            let Some(row) = tx.find_queue(&key)? else { return Ok(true) };
+            let queue = tx.state(row)?;
+            if JobState::ALL.into_iter().any(|state| queue.count(state) > 0) {
+                return Ok(false);
+            }
+            for table in ["event", "lane", "metric", "metric_total"] {
+                tx.run(&format!("DELETE FROM {table} WHERE queue = ?1"), [row])?;
+            }
+            tx.forget_queue(&key, row)?;
+            Ok(true)
+        })
+        .await
 }
 
 fn write(tx: &mut Tx<'_>, key: &QueueKey, setting: Setting) -> Result<(), Fault> {

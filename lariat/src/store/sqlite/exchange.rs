@@ -20,7 +20,7 @@ use super::work::Work;
 use super::writer::{Turn, Writer};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::job::JobState;
-use crate::store::exchange::{Dropped, Exchange, Exchanged, Hint, Taken, Transition, Verdict, Woken};
+use crate::store::exchange::{Dropped, Exchange, Exchanged, Hint, SettleIn, Taken, Transition, Verdict, Woken};
 use crate::time::Timestamp;
 
 /// The least time for which a call's answer is kept: a caller that was stopped for longer than its locks last still learns
@@ -132,11 +132,29 @@ fn drained(
     if !ended || !taking.jobs.is_empty() || (exchange.want > 0 && hint != Hint::Wait) {
         return Ok(());
     }
+    drained_where_empty(work)
+}
+
+fn drained_where_empty(work: &mut Work<'_, '_>) -> Result<(), Fault> {
     let queue = work.state()?;
     if queue.ready() == 0 && queue.count(JobState::Active) == 0 {
         events::emit(work.tx, work.queue, Kind::Drained, None, None, None)?;
     }
     Ok(())
+}
+
+/// One job's end in a transaction that somebody else sees to: what an exchange with nothing but it would do, without a
+/// lane. It is an error where it is not accepted.
+pub(super) fn settle_alone(tx: &mut Tx<'_>, key: &QueueKey, settle: &SettleIn<'_>) -> Result<(), Fault> {
+    let mut work = Work::on(tx, key, settle.now.as_millis())?;
+    let mut ends = Ends::of(&work)?;
+    match work.finish(settle.settle, &mut ends)? {
+        Verdict::Accepted | Verdict::Resume => {}
+        Verdict::Refused(refusal) => return Err(refusal.into()),
+        Verdict::Broken(why) => return Err(Error::new(ErrorKind::Store, why).into()),
+    }
+    work.close_ends(ends, settle.metrics)?;
+    drained_where_empty(&mut work)
 }
 
 /// A repeated call: the verdicts of the first time, and those jobs that it took and whose lock is still the one that it

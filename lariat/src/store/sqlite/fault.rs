@@ -3,6 +3,7 @@
 use rusqlite::ffi::{self, ErrorCode};
 
 use crate::error::{Error, ErrorKind, Refusal};
+use crate::store::url::SqliteAddress;
 
 /// Why a request was not carried out. Nothing of it stays in the file.
 #[derive(Debug)]
@@ -62,20 +63,29 @@ fn kind_and_words(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             (ErrorKind::Unreachable, "the file was in use by other processes all the time")
         }
-        ErrorCode::ReadOnly => (ErrorKind::Denied, "the file, or its folder, must not be written by this user"),
+        ErrorCode::ReadOnly => (ErrorKind::Denied, "this user may not write the file, or in its folder"),
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
             (ErrorKind::Denied, "this user may not use the file")
         }
         ErrorCode::DiskFull => (ErrorKind::Store, "the disk is full: nothing was written"),
-        ErrorCode::CannotOpen => {
-            (ErrorKind::Store, "the file cannot be opened: does its folder exist, and may this user write there?")
-        }
+        ErrorCode::CannotOpen => (
+            ErrorKind::Store,
+            "the file, or one of those beside it, cannot be opened: may this user write in its folder?",
+        ),
         ErrorCode::NotADatabase => (ErrorKind::Invalid, "the file is no SQLite database"),
         ErrorCode::DatabaseCorrupt => (ErrorKind::Store, "the file is damaged: keep it and restore a backup"),
         ErrorCode::SystemIoFailure => (ErrorKind::Store, "reading or writing the file failed"),
         ErrorCode::OutOfMemory => (ErrorKind::Store, "SQLite is out of memory"),
         ErrorCode::TooBig => (ErrorKind::Store, "the job is too large for the file"),
         _ => (ErrorKind::Store, "SQLite refused the call"),
+    }
+}
+
+/// With the file's name, except for what the store says of a job.
+pub(super) fn named(error: Error, address: &SqliteAddress) -> Error {
+    match error.kind() {
+        ErrorKind::Refused(_) => error,
+        _ => error.in_store(address),
     }
 }
 

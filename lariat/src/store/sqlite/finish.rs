@@ -23,8 +23,8 @@ pub(super) struct Ends<'c> {
     complete: CachedStatement<'c>,
     /// Ends by the number of their state.
     counts: BTreeMap<i64, i64>,
-    /// Ends under a rule that has not been applied yet.
-    rules: Vec<(JobState, Keep, i64)>,
+    /// Ends in one state under one rule, which has not been applied to them yet.
+    rule: Option<(JobState, Keep, i64)>,
 }
 
 /// How a job ended.
@@ -49,8 +49,13 @@ impl Work<'_, '_> {
         let (end, keep) = match &settle.to {
             Transition::Complete { value, keep } => (End::Completed { value: value.get() }, *keep),
             Transition::Fail { failure, keep, attempts } => (End::Failed { failure, attempts: *attempts }, *keep),
-            _ => return self.settle(settle),
+            _ => {
+                // A parent that a rule sets free goes to the front before whatever this one puts there.
+                ends.apply(self)?;
+                return self.settle(settle);
+            }
         };
+        ends.before(self, end.state(), keep)?;
         if let End::Completed { value } = end
             && keep.count != Some(0)
             && self.completes_at_once(settle, value, ends)?
@@ -75,6 +80,7 @@ impl Work<'_, '_> {
     fn end(&mut self, id: &str, job: &Found, end: End<'_>, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
         if job.linked {
+            ends.apply(self)?;
             let value = match end {
                 End::Completed { value } => value,
                 End::Failed { failure, .. } => &failure.reason,
@@ -105,9 +111,7 @@ impl Work<'_, '_> {
     /// A job has ended: counts it, and says so.
     fn ended(&mut self, id: &str, end: End<'_>, made: i64, keep: Keep, ends: &mut Ends<'_>) -> Result<(), Fault> {
         let state = end.state();
-        if keep.count != Some(0) {
-            ends.under(self, state, keep)?;
-        }
+        ends.under(state, keep);
         *ends.counts.entry(code(state)).or_default() += 1;
         let active = Some(JobState::Active);
         match end {
@@ -206,29 +210,32 @@ impl<'c> Ends<'c> {
              WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
                AND pending = 0 AND unsuccessful = 0 AND linked = 0",
         )?;
-        Ok(Ends { complete, counts: BTreeMap::new(), rules: Vec::new() })
+        Ok(Ends { complete, counts: BTreeMap::new(), rule: None })
     }
 
-    /// One more end in this state under this rule. Rules of one state are applied in turn.
-    fn under(&mut self, work: &mut Work<'_, '_>, state: JobState, keep: Keep) -> Result<(), Fault> {
-        if keep == Keep::ALL {
-            return Ok(());
+    /// Before a job ends in this state under this rule: applies an earlier one that it must not come under.
+    fn before(&mut self, work: &mut Work<'_, '_>, state: JobState, keep: Keep) -> Result<(), Fault> {
+        match self.rule {
+            Some((known, rule, _)) if known == state && rule == keep => Ok(()),
+            // Neither is listed where the rule applies.
+            Some((known, ..)) if keep.count == Some(0) || (known != state && keep == Keep::ALL) => Ok(()),
+            _ => self.apply(work),
         }
-        if let Some((_, known, ended)) = self.rules.iter_mut().find(|(known, ..)| *known == state) {
-            if *known == keep {
-                *ended += 1;
-                return Ok(());
-            }
-            self.apply(work)?;
+    }
+
+    /// One more end. What follows is not to be reordered with the rule's effects: see [`Work::finish`].
+    fn under(&mut self, state: JobState, keep: Keep) {
+        if keep == Keep::ALL || keep.count == Some(0) {
+            return;
         }
-        self.rules.push((state, keep, 1));
-        Ok(())
+        let ended = self.rule.map_or(0, |(.., ended)| ended);
+        self.rule = Some((state, keep, ended + 1));
     }
 
     fn apply(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
-        for (state, keep, ended) in self.rules.drain(..) {
-            work.retain(state, keep, ended)?;
+        match self.rule.take() {
+            Some((state, keep, ended)) => work.retain(state, keep, ended),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

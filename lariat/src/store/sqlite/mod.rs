@@ -14,8 +14,10 @@ mod cost;
 mod events;
 mod exchange;
 mod fault;
+mod file;
 mod finish;
 mod insert;
+mod join;
 mod lane;
 mod locks;
 mod number;
@@ -47,9 +49,11 @@ use self::readers::Readers;
 use self::writer::{Turn, Writer};
 use super::change::{Add, ChangeJob, Changed, Setting};
 use super::exchange::{Exchange, Exchanged, Recover, Recovered, Woken};
-use super::url::SqliteAddress;
+use super::url::{Durability, SqliteAddress, SqlitePlace};
 use super::view::{HeldJob, JobPage, LogPage, Metrics, Overview, Page, StoredEvents, WorkerInfo};
-use super::{Answer, Backend, EventStore, JobStore, QueueBackend, QueueStore, WorkStore};
+use super::{
+    Answer, Backend, Capabilities, EventStore, JobStore, JoinStore, Outlives, QueueBackend, QueueStore, WorkStore,
+};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::{JobState, StoredJob};
@@ -59,24 +63,42 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One file, or one database in memory. It is opened by the first call.
 pub(super) struct SqliteStore {
+    address: Arc<SqliteAddress>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
 
 impl SqliteStore {
     pub(super) fn new(address: &SqliteAddress) -> SqliteStore {
+        let mut address = address.clone();
+        if let SqlitePlace::File(path) = &mut address.place {
+            // The program may change its folder before the first call. Where there is none, that call says so.
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
         let writer = Arc::new(Writer::new(address.clone()));
-        let readers = Arc::new(Readers::new(address, Arc::clone(&writer)));
-        SqliteStore { writer, readers }
+        let readers = Arc::new(Readers::new(&address, Arc::clone(&writer)));
+        SqliteStore { address: Arc::new(address), writer, readers }
     }
 
     fn on(&self, prefix: &Prefix, queue: &QueueName) -> Arc<SqliteQueue> {
         let key = Arc::new(QueueKey::new(prefix, queue));
-        Arc::new(SqliteQueue { key, writer: Arc::clone(&self.writer), readers: Arc::clone(&self.readers) })
+        let (address, writer, readers) =
+            (Arc::clone(&self.address), Arc::clone(&self.writer), Arc::clone(&self.readers));
+        Arc::new(SqliteQueue { key, address, writer, readers })
     }
 }
 
 impl Backend for SqliteStore {
+    fn capabilities(&self) -> Capabilities {
+        let outlives = match (&self.address.place, self.address.durability) {
+            (SqlitePlace::Memory, _) => Outlives::Nothing,
+            (SqlitePlace::File(_), Durability::Normal) => Outlives::Processes,
+            (SqlitePlace::File(_), Durability::Full) => Outlives::PowerCuts,
+        };
+        let shared = outlives != Outlives::Nothing;
+        Capabilities { transactions: shared, processes: shared, machines: false, bullmq: false, outlives }
+    }
+
     fn queue(&self, prefix: &Prefix, queue: &QueueName, _: Option<&str>) -> Result<Arc<dyn QueueBackend>, Error> {
         Ok(self.on(prefix, queue))
     }
@@ -99,13 +121,14 @@ impl Backend for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        Box::pin(self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())))
+        Box::pin(self.readers.open())
     }
 }
 
 /// One queue in a file.
 struct SqliteQueue {
     key: Arc<QueueKey>,
+    address: Arc<SqliteAddress>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
@@ -165,6 +188,10 @@ impl JobStore for SqliteQueue {
         let id = id.clone();
         self.look(move |file, key| read::logs(file, key, &id, from, count))
     }
+
+    fn join(&self) -> Result<&dyn JoinStore, Error> {
+        Ok(self)
+    }
 }
 
 impl QueueStore for SqliteQueue {
@@ -174,6 +201,10 @@ impl QueueStore for SqliteQueue {
 
     fn configure(&self, setting: Setting) -> Answer<'_, ()> {
         Box::pin(configure::configure(&self.writer, &self.key, setting, PATIENCE))
+    }
+
+    fn forget(&self) -> Answer<'_, bool> {
+        Box::pin(configure::forget(&self.writer, &self.key, PATIENCE))
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, JobPage> {

@@ -1,13 +1,14 @@
 //! Opening a file: what it has to be, what it is made to be.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::clock;
-use super::fault::{Fault, is_busy};
+use super::fault::{Fault, explain, is_busy};
+use super::file;
 use crate::error::{Error, ErrorKind};
 use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
 
@@ -25,14 +26,13 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
     let mut connection = match &address.place {
         SqlitePlace::Memory => Connection::open_in_memory().map_err(Fault::from)?,
         SqlitePlace::File(path) => {
-            let path = absolute(path)?;
-            network(&path)?;
-            Connection::open_with_flags(&path, flags(OpenFlags::SQLITE_OPEN_CREATE)).map_err(Fault::from)?
+            file::check(path)?;
+            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_CREATE)).map_err(Fault::from)?
         }
     };
     connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
     plans(&connection).map_err(Fault::from)?;
-    check(&connection, &address.to_string())?;
+    check(&connection)?;
     prepare(&mut connection, address).map_err(Error::from)?;
     Ok(connection)
 }
@@ -40,7 +40,7 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
 /// A connection that reads; the file must have been opened for writing before.
 pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
     let open = || -> Result<Connection, Fault> {
-        let connection = Connection::open_with_flags(absolute(path)?, flags(OpenFlags::empty()))?;
+        let connection = Connection::open_with_flags(path, flags(OpenFlags::empty()))?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(64);
         plans(&connection)?;
@@ -60,30 +60,91 @@ fn flags(more: OpenFlags) -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|e| Error::new(ErrorKind::Store, "the file's folder cannot be found").because(e))
+/// Whose file it is, and the number of its layout.
+fn marks(connection: &Connection) -> Result<(i32, usize), Fault> {
+    let number = |pragma: &str| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i32>(0));
+    let version = number("PRAGMA main.user_version")?;
+    Ok((number("PRAGMA main.application_id")?, usize::try_from(version).unwrap_or(usize::MAX)))
 }
 
 /// A file that is not ours is left as it is.
-fn check(connection: &Connection, shown: &str) -> Result<(), Error> {
-    let (application, version, tables) = (|| -> Result<(i32, i32, i64), Fault> {
-        let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get(0));
-        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
-    })()?;
+fn check(connection: &Connection) -> Result<(), Error> {
+    let (application, version) = marks(connection)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(Fault::from)?;
     if application != APPLICATION && (application != 0 || tables > 0) {
-        let words =
-            format!("{shown} is a database of another program: pass a file of its own, or one that does not exist");
+        let words = "this is a database of another program: name a file of its own, or one that does not exist";
         return Err(Error::new(ErrorKind::Invalid, words));
     }
-    if application == APPLICATION && usize::try_from(version).is_ok_and(|version| version > MIGRATIONS.len()) {
-        let words = format!(
-            "{shown} has layout {version} of a newer Lariat, this one knows up to {}: use the newer one",
-            MIGRATIONS.len()
-        );
+    if application == APPLICATION { not_newer(version) } else { Ok(()) }
+}
+
+/// Whether our file has a layout that this version knows. Another process may bring it to a newer one at any time.
+pub(super) fn check_version(connection: &Connection) -> Result<(), Error> {
+    not_newer(marks(connection)?.1)
+}
+
+fn not_newer(version: usize) -> Result<(), Error> {
+    let known = MIGRATIONS.len();
+    if version > known {
+        let words =
+            format!("the file has layout {version} of a newer Lariat, this one knows up to {known}: use the newer one");
         return Err(Error::new(ErrorKind::Unsupported, words));
     }
     Ok(())
+}
+
+/// Whether a file that somebody else has opened has the layout of this version.
+pub(super) fn check_layout(connection: &Connection, shown: &str) -> Result<(), Error> {
+    let (application, version) = marks(connection)?;
+    if application != APPLICATION {
+        let words = format!(
+            "{shown} has none of Lariat's tables: connect to it once (Store::connect), which makes them in a new file"
+        );
+        return Err(Error::new(ErrorKind::Invalid, words));
+    }
+    not_newer(version)?;
+    if version < MIGRATIONS.len() {
+        let words =
+            format!("{shown} has the layout of an older Lariat: connect to it once, which brings it up to date");
+        return Err(Error::new(ErrorKind::Invalid, words));
+    }
+    Ok(())
+}
+
+/// A temporary table or view that has the name of one of our tables: on its connection it goes before the file's.
+pub(super) fn shadow(connection: &Connection) -> Result<Option<String>, Fault> {
+    let mut names = connection.prepare_cached("SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view')")?;
+    let mut rows = names.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        if tables().any(|ours| ours.eq_ignore_ascii_case(&name)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// The names of our tables.
+fn tables() -> impl Iterator<Item = &'static str> {
+    let created = MIGRATIONS.iter().flat_map(|migration| migration.split("CREATE TABLE ").skip(1));
+    created.filter_map(|rest| rest.split([' ', '(']).next())
+}
+
+/// Whether two paths lead to one file.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Looked at, not opened: closing a file drops the locks that SQLite has on it, in the whole process.
+        let which = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+        which(one).is_some_and(|one| which(other) == Some(one))
+    }
+    #[cfg(not(unix))]
+    {
+        let which = |path: &Path| path.canonicalize().ok();
+        which(one).is_some_and(|one| which(other) == Some(one))
+    }
 }
 
 fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), Fault> {
@@ -91,10 +152,11 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     if matches!(address.place, SqlitePlace::File(_)) {
         wal(connection)?;
     }
-    connection.execute_batch(match address.durability {
-        Durability::Full => "PRAGMA synchronous = full;",
-        Durability::Normal => "PRAGMA synchronous = normal;",
-    })?;
+    sync(connection, address.durability)?;
+    if address.durability == Durability::Full {
+        // On macOS a sync leaves what it syncs in the disk's own cache, unless it is told not to.
+        connection.execute_batch("PRAGMA fullfsync = on; PRAGMA checkpoint_fullfsync = on;")?;
+    }
     // A large cache costs more than it brings: SQLite goes through all of its slots at most commits, and the pages that
     // the next jobs need are few.
     connection.execute_batch(
@@ -103,6 +165,8 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     )?;
     connection.set_prepared_statement_cache_capacity(128);
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Again: it may have been another one's turn just before.
+    check(&work)?;
     let version: i32 = work.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(0);
     for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
@@ -112,6 +176,15 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     this_boot(&work)?;
     work.commit()?;
     Ok(())
+}
+
+/// Outside of a transaction: whether commits are synced from here on.
+pub(super) fn sync(connection: &Connection, durability: Durability) -> Result<(), Error> {
+    let sql = match durability {
+        Durability::Full => "PRAGMA synchronous = full",
+        Durability::Normal => "PRAGMA synchronous = normal",
+    };
+    connection.execute_batch(sql).map_err(explain)
 }
 
 /// Another process may be about to do the same: SQLite does not wait for that by itself.
@@ -148,35 +221,5 @@ fn this_boot(work: &Connection) -> Result<(), Fault> {
              DELETE FROM lane;",
         )?;
     }
-    Ok(())
-}
-
-/// Shared memory and locks do not work over a network: the file would be damaged sooner or later.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn network(path: &Path) -> Result<(), Error> {
-    const KNOWN: [(u64, &str); 6] = [
-        (0x6969, "NFS"),
-        (0xff53_4d42, "CIFS"),
-        (0xfe53_4d42, "SMB"),
-        (0x0102_1997, "9P"),
-        (0x00c3_6400, "Ceph"),
-        (0x0bd0_0bd0, "Lustre"),
-    ];
-    let Some(Ok(found)) = path.parent().map(rustix::fs::statfs) else { return Ok(()) };
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a magic number of 32 bits")]
-    let kind = u64::from(found.f_type as u32);
-    match KNOWN.iter().find(|(magic, _)| *magic == kind) {
-        None => Ok(()),
-        Some((_, name)) => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "the file lies on a network file system ({name}), which SQLite cannot share: use a local disk, or Redis"
-            ),
-        )),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn network(_: &Path) -> Result<(), Error> {
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Connections that only read, so that a look at a queue waits for no writer.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use super::PATIENCE;
-use super::fault::Fault;
+use super::fault::{Fault, named};
+use super::file::Identity;
 use super::open;
 use super::writer::{Turn, Writer};
 use crate::error::{Error, ErrorKind};
@@ -25,8 +25,8 @@ pub(super) struct Readers {
 struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    /// The writer has opened the file, and found it to be ours.
-    opened: AtomicBool,
+    /// The file that the writer has opened, and found to be ours.
+    known: Mutex<Option<Identity>>,
 }
 
 impl Readers {
@@ -34,10 +34,19 @@ impl Readers {
         let pool = match &address.place {
             SqlitePlace::Memory => None,
             SqlitePlace::File(path) => {
-                Some(Arc::new(Pool { path: path.clone(), idle: Mutex::default(), opened: AtomicBool::new(false) }))
+                Some(Arc::new(Pool { path: path.clone(), idle: Mutex::default(), known: Mutex::default() }))
             }
         };
         Readers { writer, pool }
+    }
+
+    /// Has the writer open the file. From then on a read waits for nobody, not even for somebody who writes all the while.
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
+        if let Some(pool) = &self.pool {
+            pool.opened();
+        }
+        Ok(())
     }
 
     /// Has `look` look at one moment of the file.
@@ -48,17 +57,29 @@ impl Readers {
         let Some(pool) = &self.pool else {
             return self.writer.call(Turn::InOrder, PATIENCE, move |tx| look(tx.written()?)).await;
         };
-        if !pool.opened.load(Ordering::Acquire) {
-            self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
-            pool.opened.store(true, Ordering::Release);
+        if !pool.is_known() {
+            self.open().await?;
         }
         let pool = Arc::clone(pool);
         let read = tokio::task::spawn_blocking(move || pool.read(look)).await;
-        read.map_err(|e| Error::new(ErrorKind::Store, "a read of the file was broken off").because(e))?
+        let read = read.map_err(|e| Error::new(ErrorKind::Store, "a read of the file was broken off").because(e));
+        read.flatten().map_err(|error| named(error, self.writer.address()))
     }
 }
 
 impl Pool {
+    /// Whether the path still leads to the file that was opened.
+    fn is_known(&self) -> bool {
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_some() && known == Identity::of(&self.path)
+    }
+
+    /// The writer has opened the file that is there now. Connections to an earlier one are of no use.
+    fn opened(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Identity::of(&self.path);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn read<T>(&self, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Error> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match kept {
@@ -77,6 +98,7 @@ impl Pool {
 /// A connection whose read failed is not used again, so the transaction need not be ended then.
 fn one_moment<T>(connection: &Connection, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
     connection.execute_batch("BEGIN")?;
+    open::check_version(connection)?;
     let seen = look(connection)?;
     connection.execute_batch("COMMIT")?;
     Ok(seen)

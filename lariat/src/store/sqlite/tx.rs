@@ -17,6 +17,8 @@ pub(super) struct Memory {
     /// Queues that the present request has changed.
     touched: Vec<i64>,
     version: Option<i64>,
+    /// The version that the last transaction began with.
+    begun_at: Option<i64>,
 }
 
 struct Slot {
@@ -29,14 +31,14 @@ struct Slot {
 }
 
 impl Memory {
-    /// A transaction has begun.
-    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// A transaction has begun. Whether somebody else may have written since the last one that was begun.
+    pub(super) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let version = data_version(connection)?;
         if self.version != Some(version) {
             self.forget();
             self.version = Some(version);
         }
-        Ok(())
+        Ok(self.begun_at.replace(version) != Some(version))
     }
 
     /// Outside of a transaction: whether somebody else has written since.
@@ -163,6 +165,14 @@ impl<'a> Tx<'a> {
     /// The row of a queue, where it has one.
     pub(super) fn find_queue(&mut self, key: &QueueKey) -> Result<Option<i64>, Fault> {
         Ok(self.memory.find(self.connection, key)?)
+    }
+
+    /// Deletes a queue's row.
+    pub(super) fn forget_queue(&mut self, key: &QueueKey, row: i64) -> Result<(), Fault> {
+        self.run("DELETE FROM queue WHERE row = ?1", [row])?;
+        self.memory.rows.remove(key);
+        self.memory.queues.remove(&row);
+        Ok(())
     }
 
     /// A queue's counters and settings.

@@ -1,7 +1,7 @@
 //! The one thread that writes. It takes all requests that wait, carries each out in a savepoint of one transaction,
 //! commits, and then answers all: under load many requests share one commit, and when idle one has it for itself.
 //!
-//! Renewals of locks go first. A request that was not begun within its deadline is answered as not carried out, so a busy
+//! Renewals of locks go first, in a transaction of their own that is not synced. A request that was not begun within its deadline is answered as not carried out, so a busy
 //! file costs no more than that.
 
 use std::collections::VecDeque;
@@ -13,13 +13,14 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::clock;
-use super::fault::{Fault, explain, explain_commit, is_busy};
+use super::fault::{Fault, explain, explain_commit, is_busy, named};
+use super::file::{self, Identity};
 use super::open;
 use super::queue::QueueKey;
 use super::tx::{Memory, Tx, data_version};
 use super::wake::{Pace, Signal, Wakes};
 use crate::error::{Error, ErrorKind};
-use crate::store::url::SqliteAddress;
+use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
 use crate::time::Timestamp;
 
 /// Most requests of one transaction.
@@ -102,6 +103,21 @@ struct Inbox {
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
     closed: bool,
+    /// Somebody else in this process is about to commit something.
+    look_soon: bool,
+}
+
+/// What is to be done next.
+struct Waiting {
+    first: Vec<Box<dyn Request>>,
+    in_order: Vec<Box<dyn Request>>,
+}
+
+impl Waiting {
+    fn fail(self, error: &Error) {
+        fail(self.first, error);
+        fail(self.in_order, error);
+    }
 }
 
 impl Writer {
@@ -122,6 +138,15 @@ impl Writer {
         signals
     }
 
+    /// A commit on another connection is near, or has just been made: whether there is something new is looked at often from
+    /// now on, as after a commit of our own. Whoever does not wait for anything is not woken.
+    pub(super) fn look_soon(&self) {
+        let mut inbox = self.shared.inbox();
+        inbox.look_soon = inbox.running;
+        drop(inbox);
+        self.shared.bell.notify_one();
+    }
+
     /// Has `work` done in a transaction; the answer comes after its commit. Where it does not begin within `deadline` it
     /// is not done. Dropping the future does not stop it.
     pub(super) async fn call<T: Send + 'static>(
@@ -136,6 +161,11 @@ impl Writer {
         answer
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unknown, "the thread that writes the file has ended")))
+            .map_err(|error| named(error, &self.shared.address))
+    }
+
+    pub(super) fn address(&self) -> &SqliteAddress {
+        &self.shared.address
     }
 }
 
@@ -171,11 +201,11 @@ impl Shared {
         Ok(())
     }
 
-    /// What waits, at most `MOST_TOGETHER`; nothing when it is time for a look at the file; None when there will be nothing
-    /// any more.
-    fn next(&self, pace: &Pace) -> Option<Vec<Box<dyn Request>>> {
+    /// What waits, at most `MOST_TOGETHER` of each; nothing when it is time for a look at the file; None when there will be
+    /// nothing any more.
+    fn next(&self, pace: &mut Pace) -> Option<Waiting> {
         let mut inbox = self.inbox();
-        if inbox.first.is_empty() && inbox.in_order.is_empty() {
+        if inbox.first.is_empty() && inbox.in_order.is_empty() && !inbox.look_soon {
             if inbox.closed {
                 return None;
             }
@@ -185,11 +215,14 @@ impl Shared {
                 self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner)
             };
         }
+        if std::mem::take(&mut inbox.look_soon) {
+            pace.busy();
+        }
         let Inbox { first, in_order, .. } = &mut *inbox;
-        let some = first.drain(..first.len().min(MOST_TOGETHER));
-        let requests = some.chain(in_order.drain(..in_order.len().min(MOST_TOGETHER))).collect();
+        let some = |from: &mut VecDeque<_>| from.drain(..from.len().min(MOST_TOGETHER)).collect();
+        let waiting = Waiting { first: some(first), in_order: some(in_order) };
         self.called.store(!first.is_empty() || !in_order.is_empty(), Ordering::Relaxed);
-        Some(requests)
+        Some(waiting)
     }
 
     /// Waits a moment for a request without going to sleep.
@@ -224,42 +257,75 @@ impl Drop for Running {
 impl Running {
     fn run(self) {
         let shared = &*self.0;
-        let (mut file, mut memory, mut pace) = (None, Memory::default(), Pace::default());
+        let (mut file, mut memory, mut pace) = (None::<Opened>, Memory::default(), Pace::default());
         let mut brisk = false;
         loop {
             let idle = Instant::now();
             if brisk {
                 shared.look_out();
             }
-            let Some(requests) = shared.next(&pace) else { return };
-            brisk = !requests.is_empty() && idle.elapsed() < LOOK_OUT;
-            if requests.is_empty() {
-                if let Some(connection) = &file {
-                    pace.looked(poll(connection, &mut memory, &shared.wakes));
+            let Some(waiting) = shared.next(&mut pace) else { return };
+            let nothing = waiting.first.is_empty() && waiting.in_order.is_empty();
+            brisk = !nothing && idle.elapsed() < LOOK_OUT;
+            if nothing {
+                if let Some(file) = &file {
+                    pace.looked(poll(&file.connection, &mut memory, &shared.wakes));
                 }
                 continue;
             }
+            if file.as_ref().is_some_and(|file| file.is_gone(&shared.address)) {
+                (file, memory) = (None, Memory::default());
+                waiting.fail(&file::gone());
+                continue;
+            }
             let connection = match &file {
-                Some(connection) => connection,
-                None => match ready(&shared.address) {
-                    Ok(opened) => file.insert(opened),
+                Some(file) => &file.connection,
+                None => match Opened::open(&shared.address) {
+                    Ok(opened) => &file.insert(opened).connection,
                     Err(error) => {
-                        fail(requests, &error);
+                        waiting.fail(&error);
                         continue;
                     }
                 },
             };
             pace.busy();
-            Batch { shared, connection, memory: &mut memory }.carry_out(requests);
+            let mut batch = Batch { shared, connection, memory: &mut memory };
+            if let Err(error) = batch.carry_out_unsynced(waiting.first) {
+                // Nothing may be answered that is not as durable as was asked for.
+                (file, memory) = (None, Memory::default());
+                fail(waiting.in_order, &error);
+                continue;
+            }
+            batch.carry_out(waiting.in_order);
         }
     }
 }
 
-fn ready(address: &SqliteAddress) -> Result<Connection, Error> {
-    let connection = open::writer(address)?;
-    // From here on waiting is done by the batch, which knows its deadlines.
-    connection.busy_timeout(Duration::ZERO).map_err(explain)?;
-    Ok(connection)
+/// The file as it was opened.
+struct Opened {
+    connection: Connection,
+    identity: Option<Identity>,
+}
+
+impl Opened {
+    fn open(address: &SqliteAddress) -> Result<Opened, Error> {
+        let connection = open::writer(address)?;
+        // From here on waiting is done by the batch, which knows its deadlines.
+        connection.busy_timeout(Duration::ZERO).map_err(explain)?;
+        Ok(Opened { connection, identity: identity(address) })
+    }
+
+    /// Whether its path leads to another file by now, or to none.
+    fn is_gone(&self, address: &SqliteAddress) -> bool {
+        self.identity != identity(address)
+    }
+}
+
+fn identity(address: &SqliteAddress) -> Option<Identity> {
+    match &address.place {
+        SqlitePlace::Memory => None,
+        SqlitePlace::File(path) => Identity::of(path),
+    }
 }
 
 fn fail(requests: Vec<Box<dyn Request>>, error: &Error) {
@@ -297,6 +363,17 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// Renewals wait for no disk, except behind a commit that has begun: after a power cut there is another boot, and no
+    /// lock of this one counts. Not for anything else. An error where syncs could not be taken up again.
+    fn carry_out_unsynced(&mut self, requests: Vec<Box<dyn Request>>) -> Result<(), Error> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        open::sync(self.connection, Durability::Normal)?;
+        self.carry_out(requests);
+        open::sync(self.connection, self.shared.address.durability)
+    }
+
     fn carry_out(&mut self, requests: Vec<Box<dyn Request>>) {
         let mut left = VecDeque::from(requests);
         while self.begin(&mut left) {
@@ -304,11 +381,7 @@ impl Batch<'_> {
             match self.run(&mut left, &mut done) {
                 Ok(()) => self.shared.wakes.publish(self.connection, self.memory),
                 Err(error) => {
-                    self.memory.forget();
-                    if !self.connection.is_autocommit() {
-                        // What cannot be rolled back shows with the next BEGIN.
-                        drop(self.connection.execute_batch("ROLLBACK"));
-                    }
+                    self.give_up();
                     fail(std::mem::take(&mut done), &error);
                 }
             }
@@ -324,10 +397,18 @@ impl Batch<'_> {
         fail_late(left);
         while !left.is_empty() {
             let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
-            let Err(error) = begun else { return true };
-            if !self.connection.is_autocommit() {
-                drop(self.connection.execute_batch("ROLLBACK"));
-            }
+            let error = match begun {
+                Ok(renewed) => match renewed.then(|| open::check_version(self.connection)).transpose() {
+                    Ok(_) => return true,
+                    Err(error) => {
+                        self.give_up();
+                        fail(left.drain(..).collect(), &error);
+                        return false;
+                    }
+                },
+                Err(error) => error,
+            };
+            self.give_up();
             if is_busy(&error) {
                 self.shared.pause(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -337,6 +418,15 @@ impl Batch<'_> {
             }
         }
         false
+    }
+
+    /// Nothing of the transaction, and of what is remembered of it, holds.
+    fn give_up(&mut self) {
+        self.memory.forget();
+        if !self.connection.is_autocommit() {
+            // What cannot be rolled back shows with the next BEGIN.
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
     }
 
     /// Runs the requests in the transaction and commits. Those in `done` share its fate; those still `left` are for

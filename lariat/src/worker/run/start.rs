@@ -12,11 +12,10 @@ use crate::error::ErrorKind;
 use crate::job::{CancelReason, Held, Job, JobRecord};
 use crate::store::exchange::{Failure, Settle, Taken, Transition};
 use crate::telemetry;
-use crate::time::Timestamp;
 use crate::worker::event::WorkerEvent;
 use crate::worker::handler::{self, Ended, Limits};
 use crate::worker::hold::Hold;
-use crate::worker::lease::{Grant, Lease};
+use crate::worker::lease::{EndTerms, Grant, Lease};
 use crate::worker::slots::{Phase, RunId};
 use crate::worker::tell;
 
@@ -39,8 +38,10 @@ impl Engine {
             Ok(record) => (record.name.clone(), record.attempts_made.saturating_add(1), record.options.keep_logs),
             Err(_) => (String::new(), 1, None),
         };
-        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: Arc::clone(&token), hold };
-        let lease = Arc::new(Lease::new(grant, self.parts.calls.backend(), self.say.clone()));
+        let ends = EndTerms { keep: self.parts.limits.remove_on_complete, metrics: self.parts.metrics };
+        let (token_of_run, locks) = (Arc::clone(&token), Some(self.parts.locks.clone()));
+        let grant = Grant { run, id: id.clone(), name, attempt, keep_logs, token: token_of_run, hold, ends, locks };
+        let lease = Arc::new(Lease::new(grant, &self.parts.calls));
         self.parts.shared.begin(Arc::clone(&lease));
         let at_once = match record {
             Err(problem) => {
@@ -81,7 +82,7 @@ impl Engine {
     pub(super) fn resume(&mut self, run: RunId, job: Job) {
         let Some(lease) = self.parts.shared.lease(run) else { return };
         self.slots.started(run);
-        if self.slots.phase() == Phase::Closing || !lease.retake(&self.parts.locks) {
+        if self.slots.phase() == Phase::Closing || !lease.reopen() {
             let settle = Settle { id: lease.id.clone(), token: lease.shared_token(), to: Transition::PutBack };
             return self.slots.ended(run, Some(settle));
         }
@@ -121,16 +122,23 @@ impl Engine {
 /// Runs the handler, and says what to hand in.
 async fn attempt(handler: &dyn handler::Handler, lease: &Lease, job: Job, limits: &Limits) -> Finished {
     let mut ended = handler::run(handler, job.clone(), lease, limits).await;
+    if lease.is_committed() {
+        if let Ended::Returned(Err(error)) = ended {
+            tell::failed_after_commit(job.queue(), job.id(), error.reason());
+        }
+        tell::run_ended(job.queue(), job.name(), "completed", lease.since);
+        return Finished { run: lease.run, settle: None, job: None, committed: Some(lease.id.clone()) };
+    }
     // From here on a loss is not reported; one that came before makes the result void.
     if let Err(loss) = lease.settle() {
         lease.cancel(CancelReason::LockLost(loss));
         ended = Ended::Stopped(CancelReason::LockLost(loss));
     }
-    let transition = handler::transition(ended, job.record(), limits, Timestamp::now(), fastrand::f64());
-    tell::run_ended(job.queue(), job.name(), transition.as_ref(), lease.since.elapsed());
+    let transition = handler::transition(ended, job.record(), limits, lease.now(), fastrand::f64());
+    tell::run_ended(job.queue(), job.name(), tell::state(transition.as_ref()), lease.since);
     let again = matches!(transition, Some(Transition::WaitForChildren));
     let settle = transition.map(|to| Settle { id: lease.id.clone(), token: lease.shared_token(), to });
-    Finished { run: lease.run, settle, job: again.then_some(job) }
+    Finished { run: lease.run, settle, job: again.then_some(job), committed: None }
 }
 
 fn lease_held(lease: &Arc<Lease>) -> Arc<dyn Held> {

@@ -127,3 +127,18 @@ async fn a_request_that_comes_too_late_is_not_begun() {
     let error: Error = store.writer.call(Turn::InOrder, Duration::ZERO, |_| Ok(())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
+
+#[tokio::test]
+async fn only_renewals_are_not_synced() {
+    let (store, _) = bare();
+    let synchronous = async |turn| {
+        let ask = store.writer.call(turn, PATIENCE, |tx| {
+            Ok(tx.connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?)
+        });
+        ask.await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(synchronous(Turn::InOrder).await, 2, "full");
+        assert_eq!(synchronous(Turn::First).await, 1, "normal");
+    }
+}

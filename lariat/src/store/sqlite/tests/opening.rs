@@ -4,7 +4,10 @@ use super::{Lab, connect};
 use crate::{Error, ErrorKind, JobState, Store};
 
 async fn refused(lab: &Lab) -> Error {
-    Store::connect(&lab.url()).await.unwrap_err()
+    let error = Store::connect(&lab.url()).await.unwrap_err();
+    let file = lab.path().display().to_string();
+    assert!(error.to_string().contains(&file), "{file} is not named in {error}");
+    error
 }
 
 #[tokio::test]
@@ -61,10 +64,104 @@ async fn a_folder_that_is_not_there_is_named_as_the_reason() {
     let lab = Lab::new();
     let store = Store::open(&format!("sqlite:{}/no/such/jobs.db", lab.folder.path().display())).unwrap();
     let error = store.ping().await.unwrap_err();
-    assert!(error.to_string().contains("does its folder exist"), "{error}");
+    assert!(error.to_string().contains("no/such does not exist"), "{error}");
     // It may come to be: nothing of the failure is remembered.
     std::fs::create_dir_all(lab.folder.path().join("no/such")).unwrap();
     store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_and_what_else_is_no_file_are_refused() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path()).unwrap();
+    let error = refused(&lab).await;
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("is a folder"), "{error}");
+    let error = Store::connect("sqlite:/dev/null").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("no regular file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_layout_that_becomes_newer_while_the_file_is_open_is_not_touched() {
+    let lab = Lab::new();
+    let queue = lab.queue();
+    queue.add("x", &1).await.unwrap();
+    lab.sql().execute_batch("PRAGMA user_version = 1000").unwrap();
+    for error in [queue.add("x", &2).await.unwrap_err(), queue.overview().await.unwrap_err()] {
+        assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("layout 1000"), "{error}");
+        assert!(error.to_string().contains("jobs.db"), "{error}");
+    }
+    lab.sql().execute_batch("PRAGMA user_version = 1").unwrap();
+    assert_eq!(queue.add("x", &2).await.unwrap().as_str(), "2");
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 2);
+}
+
+/// Whatever takes the file away: the next call says so, and the one after it opens what is there then.
+#[tokio::test]
+async fn a_file_that_is_taken_away_is_said_and_left() {
+    for replaced in [false, true] {
+        let lab = Lab::new();
+        let queue = lab.queue();
+        queue.add("x", &1).await.unwrap();
+        assert_eq!(queue.overview().await.unwrap().counts.waiting, 1);
+        let [old, wal, shm] = ["", "-wal", "-shm"].map(|end| format!("{}{end}", lab.path().display()));
+        if replaced {
+            std::fs::rename(&old, lab.folder.path().join("kept.db")).unwrap();
+            std::fs::rename(&wal, lab.folder.path().join("kept.db-wal")).unwrap();
+            std::fs::remove_file(&shm).unwrap();
+            let other = lab.queue();
+            other.add("theirs", &1).await.unwrap();
+            other.add("theirs", &2).await.unwrap();
+        } else {
+            std::fs::remove_file(&old).unwrap();
+        }
+        let error = queue.add("x", &2).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+        assert!(error.to_string().contains("jobs.db") && error.to_string().contains("deleted, moved"), "{error}");
+        queue.add("x", &3).await.unwrap();
+        let waiting = if replaced { 3 } else { 1 };
+        assert_eq!(queue.overview().await.unwrap().counts.waiting, waiting);
+        assert_eq!(lab.queue().overview().await.unwrap().counts.waiting, waiting, "for others, too");
+        if replaced {
+            let kept = connect(&lab.folder.path().join("kept.db"));
+            let jobs: i64 = kept.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
+            assert_eq!(jobs, 1, "what was moved away has what it had");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_sees_that_the_file_was_taken_away() {
+    let lab = Lab::new();
+    let queue = lab.queue();
+    queue.add("x", &1).await.unwrap();
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 1);
+    std::fs::remove_file(lab.path()).unwrap();
+    let error = queue.overview().await.unwrap_err();
+    assert!(error.to_string().contains("deleted, moved"), "{error}");
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 0);
+}
+
+#[tokio::test]
+async fn one_file_by_any_name_is_one_store() {
+    let lab = Lab::new();
+    let folder = lab.folder.path();
+    std::fs::create_dir(folder.join("sub")).unwrap();
+    std::os::unix::fs::symlink(folder, folder.join("link")).unwrap();
+    std::os::unix::fs::symlink(lab.path(), folder.join("other.db")).unwrap();
+    let names = ["jobs.db", "sub/../jobs.db", "link/jobs.db", "./jobs.db", "other.db"];
+    lab.queue().add("first", &0).await.unwrap();
+    let mut adds = tokio::task::JoinSet::new();
+    for name in names {
+        let store = Store::open(&format!("sqlite:{}", folder.join(name).display())).unwrap();
+        let queue = crate::Queue::new(&store, "mail").unwrap();
+        for n in 0..20 {
+            let queue = queue.clone();
+            adds.spawn(async move { queue.add("x", &n).await.unwrap() });
+        }
+    }
+    let ids: std::collections::HashSet<_> = adds.join_all().await.into_iter().collect();
+    assert_eq!(ids.len(), 100);
+    assert_eq!(lab.queue().overview().await.unwrap().counts.waiting, 101);
 }
 
 #[tokio::test]

@@ -83,3 +83,21 @@ async fn a_file_that_stays_busy_is_an_error_in_time_and_nothing_was_done() {
     assert_eq!(queue.overview().await.unwrap().counts.waiting, 0);
     queue.add("x", &1).await.unwrap();
 }
+
+/// The wait itself, with no look at the queue in between that would find the job as well.
+#[tokio::test]
+async fn a_commit_on_a_connection_of_the_callers_ends_a_wait() {
+    let lab = Lab::new();
+    let store = lab.store();
+    store.ping().await.unwrap();
+    let queue = crate::Queue::new(&store, "mail").unwrap();
+    let waiting = store.queue(queue.name(), None).unwrap().wait(interop::wait::DEADLINE);
+    let commits = async {
+        let mut sql = lab.sql();
+        let tx = sql.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        queue.add_in(&tx, "x", &1).write().unwrap();
+        tx.commit().unwrap();
+    };
+    let (woken, ()) = tokio::join!(waiting, commits);
+    assert_eq!(woken.unwrap(), crate::store::exchange::Woken::Ready);
+}

@@ -1,0 +1,153 @@
+//! The search for stalled jobs: suspected first, put back when the next search finds them still without a lock.
+
+use super::cases;
+use super::world::{LOCK, World, id, ids, job};
+use crate::store::exchange::Recover;
+
+cases! {
+    one_without_a_lock_is_put_back_by_the_second_search,
+    one_that_is_held_is_let_be,
+    one_whose_lock_was_renewed_is_no_suspect,
+    to_the_front_of_all,
+    too_often_is_a_failure_in_waiting,
+    each_job_has_a_count_of_its_own,
+    it_is_told,
+    one_search_per_interval,
+    a_large_queue_is_searched_to_its_end,
+    an_outcome_after_it_is_refused,
+    an_empty_queue_has_none,
+}
+
+fn one_without_a_lock_is_put_back_by_the_second_search(w: &World) {
+    let id = w.add(job());
+    w.one();
+    w.hands.lapse("1");
+    assert!(w.recover(1).is_empty(), "it is suspected only");
+    assert_eq!(w.recover(1), ["1"]);
+    assert_eq!(w.shown(), "waiting 1");
+    let record = w.record(&id);
+    assert_eq!((record.stalled_counter, record.attempts_made, record.attempts_started), (1, 0, 1));
+}
+
+fn one_that_is_held_is_let_be(w: &World) {
+    w.add_all([job(), job()]);
+    let held = w.take(2);
+    for _ in 0..3 {
+        assert!(w.recover(1).is_empty());
+    }
+    w.hands.lapse("2");
+    assert_eq!(w.recover(1), ["2"]);
+    w.accept(held[0].complete());
+}
+
+fn one_whose_lock_was_renewed_is_no_suspect(w: &World) {
+    w.add(job());
+    let held = w.one();
+    w.recover(1);
+    let verdicts = w.runtime.block_on(w.locks.extend(&[held.claim()], LOCK)).unwrap();
+    assert_eq!(verdicts, [lariat_lock::Verdict::Extended]);
+    w.hands.lapse("1");
+    assert!(w.recover(1).is_empty(), "it has to be suspected anew");
+    assert_eq!(w.recover(1), ["1"]);
+}
+
+fn to_the_front_of_all(w: &World) {
+    w.add_all([job().priority(5), job(), job().delay(900)]);
+    let held = w.take(2);
+    w.accept(held[0].put_back());
+    w.hands.lapse("1");
+    w.recover(1);
+    w.add(job());
+    assert_eq!(w.recover(1), ["1"]);
+    assert_eq!(ids(&w.take(9)), "1 2 4");
+}
+
+fn too_often_is_a_failure_in_waiting(w: &World) {
+    let id = w.add(job());
+    for stalls in 1..=2 {
+        let held = w.one();
+        assert_eq!(held.record.deferred_failure, None);
+        w.hands.lapse("1");
+        w.recover(1);
+        w.recover(1);
+        assert_eq!(w.record(&id).stalled_counter, stalls);
+    }
+    let held = w.one();
+    assert_eq!(held.record.deferred_failure.as_deref(), Some("job stalled more than allowable limit"));
+    w.accept(held.fail());
+    assert_eq!(w.shown(), "failed 1");
+}
+
+fn each_job_has_a_count_of_its_own(w: &World) {
+    w.add_all([job(), job()]);
+    for id in ["1", "2"] {
+        w.one();
+        w.hands.lapse(id);
+        w.recover(1);
+        assert_eq!(w.recover(1), [id]);
+        let held = w.one();
+        assert_eq!((held.id.as_str(), held.record.deferred_failure.as_deref()), (id, None));
+        w.accept(held.complete());
+    }
+}
+
+fn it_is_told(w: &World) {
+    w.add(job());
+    w.one();
+    w.hands.lapse("1");
+    w.recover(1);
+    w.told();
+    w.recover(1);
+    assert_eq!(w.told(), ["waiting jobId=1 prev=active", "stalled jobId=1"]);
+}
+
+fn one_search_per_interval(w: &World) {
+    w.add(job());
+    w.one();
+    w.hands.lapse("1");
+    let recover = Recover { now: w.now(), max_stalled: 1, interval: LOCK, after: None };
+    let search = || w.runtime.block_on(w.queue.recover(&recover)).unwrap();
+    w.recover(1);
+    // Too soon: somebody has just searched.
+    let slice = search();
+    assert!(slice.ids.is_empty() && slice.more.is_none());
+    assert_eq!(w.shown(), "active 1");
+    w.hands.forget_search();
+    assert_eq!(search().ids, [id("1")]);
+}
+
+fn a_large_queue_is_searched_to_its_end(w: &World) {
+    w.add_all((0..450).map(|_| job()));
+    let mut taken = Vec::new();
+    while taken.len() < 450 {
+        taken.extend(w.take(64));
+    }
+    // All but a few are given up.
+    for held in taken.iter().step_by(2) {
+        w.hands.lapse(held.id.as_str());
+    }
+    assert!(w.recover(1).is_empty());
+    assert_eq!(w.recover(1).len(), 225);
+    let counts = w.overview().counts;
+    assert_eq!((counts.waiting, counts.active), (225, 225));
+}
+
+fn an_outcome_after_it_is_refused(w: &World) {
+    w.add(job());
+    let late = w.one();
+    w.hands.lapse("1");
+    w.recover(1);
+    w.recover(1);
+    let refused = |refusal| crate::store::exchange::Verdict::Refused(refusal);
+    assert_eq!(w.settle(late.complete()), refused(crate::error::Refusal::MissingLock));
+    let held = w.one();
+    assert_eq!(w.settle(late.complete()), refused(crate::error::Refusal::LockTaken));
+    w.accept(held.complete());
+}
+
+fn an_empty_queue_has_none(w: &World) {
+    assert!(w.recover(1).is_empty());
+    w.add(job());
+    assert!(w.recover(1).is_empty());
+    assert_eq!(w.shown(), "waiting 1");
+}
