@@ -45,8 +45,12 @@ impl Lease {
             }
         }
         let store = self.backend.join().map_err(|e| e.for_job(&self.id))?;
-        store.commit(tx).map_err(|e| e.for_job(&self.id))?;
-        *self.stage() = Stage::Committed;
+        {
+            // Kept during the commit: whoever is told by the store that the job has ended is to know by whom.
+            let mut stage = self.stage();
+            store.commit(tx).map_err(|e| e.for_job(&self.id))?;
+            *stage = Stage::Committed;
+        }
         self.release();
         Ok(())
     }
