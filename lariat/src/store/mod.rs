@@ -256,7 +256,7 @@ impl Store {
         Store { shown: address.to_string().into(), backend, prefix: Prefix::default(), clock }
     }
 
-    /// What the calls of its handles take for now.
+    /// Where its handles read the `now` that they pass with their calls.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }

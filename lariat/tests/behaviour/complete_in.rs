@@ -152,8 +152,8 @@ async fn after_a_rollback_the_handler_goes_on_under_its_lock() {
     );
     event(&mut events, |e| matches!(e, WorkerEvent::Active { .. }).then_some(())).await;
     f.until(&id, JobState::Active).await;
-    // sleep: several lock durations have to pass
-    tokio::time::sleep(Duration::from_millis(2400)).await;
+    // Two renewals are a lock duration: three have passed then.
+    wait::until_async("its lock is renewed", || async { worker.lock_metrics().renewed >= 6 }).await;
     assert!(f.lock_of("1").is_some(), "renewed after the rollback");
     assert!(worker.smallest_trust().unwrap() > Duration::ZERO);
     go.send(()).unwrap();
@@ -166,17 +166,20 @@ async fn a_loss_after_a_rollback_stops_the_handler() {
     let f = shop().await;
     f.queue.add("charge", &100).await.unwrap();
     let path = f.file().path();
+    let (rolled, back) = tokio::sync::oneshot::channel();
+    let rolled = Arc::new(Mutex::new(Some(rolled)));
     let handler = move |job: Job| {
-        let path = path.clone();
+        let (path, rolled) = (path.clone(), Arc::clone(&rolled));
         async move {
             let mut db = Connection::open(path)?;
             drop(job.complete_in(begin(&mut db), &"undone")?);
+            rolled.lock().unwrap().take().unwrap().send(()).unwrap();
             Ok::<_, JobError>(job.cancelled().await.to_string())
         }
     };
     let worker = f.worker().lock_duration(Duration::from_millis(800)).start(handler).unwrap();
     let mut events = worker.events();
-    f.until(&"1".parse_id(), JobState::Active).await;
+    back.await.unwrap();
     // Only now, when it is tracked anew.
     f.give_lock("1", "somebody-else");
     let reason = event(&mut events, |e| match e {
