@@ -181,7 +181,9 @@ impl Store {
     ///
     /// - `sqlite:PATH`: a file, made where there is none, that several processes of one machine may share. With
     ///   `?durability=normal` adding and finishing jobs is much faster, but a power cut (not the end of a process) may
-    ///   undo the last moments; without it, what was answered is on the disk.
+    ///   undo the last moments; without it, what was answered is on the disk. A database of another program's is refused,
+    ///   unless it is to be shared: `?adopt=true` puts Lariat's tables, all called `lariat_…`, beside those that are there,
+    ///   and sets the file to WAL.
     /// - `sqlite::memory:`: for tests; gone with this store and its clones.
     /// - `redis://[user:pass@]host[:port][/db]`, or `redis+unix:PATH`.
     ///
@@ -251,7 +253,7 @@ impl Store {
     /// In memory, with this clock.
     #[cfg(feature = "sqlite")]
     pub(crate) fn in_memory(clock: Clock) -> Store {
-        let address = url::SqliteAddress { place: url::SqlitePlace::Memory, durability: url::Durability::Full };
+        let address = url::SqliteAddress::MEMORY;
         let backend = Arc::new(sqlite::SqliteStore::new(&address));
         Store { shown: address.to_string().into(), backend, prefix: Prefix::default(), clock }
     }

@@ -31,6 +31,14 @@ impl fmt::Display for Target {
 pub(crate) struct SqliteAddress {
     pub place: SqlitePlace,
     pub durability: Durability,
+    /// The file may be another program's: our tables are put beside those that are there (`?adopt=true`).
+    pub adopt: bool,
+}
+
+impl SqliteAddress {
+    /// In memory.
+    pub(crate) const MEMORY: SqliteAddress =
+        SqliteAddress { place: SqlitePlace::Memory, durability: Durability::Full, adopt: false };
 }
 
 /// Where a SQLite database is.
@@ -56,10 +64,12 @@ impl fmt::Display for SqliteAddress {
             SqlitePlace::File(path) => write!(f, "sqlite:{}", path.display())?,
             SqlitePlace::Memory => f.write_str("sqlite::memory:")?,
         }
-        match self.durability {
-            Durability::Full => Ok(()),
-            Durability::Normal => f.write_str("?durability=normal"),
-        }
+        f.write_str(match (self.durability, self.adopt) {
+            (Durability::Full, false) => "",
+            (Durability::Full, true) => "?adopt=true",
+            (Durability::Normal, false) => "?durability=normal",
+            (Durability::Normal, true) => "?durability=normal&adopt=true",
+        })
     }
 }
 
@@ -215,19 +225,20 @@ fn sqlite(url: &str, rest: &str) -> Result<SqliteAddress, Error> {
             path.ok_or_else(|| refused(url, "must name a file, as in sqlite:lariat.db, or be sqlite::memory:"))?;
         SqlitePlace::File(path.into())
     };
-    let mut address = SqliteAddress { place, durability: Durability::Full };
+    let mut address = SqliteAddress { place, ..SqliteAddress::MEMORY };
     for (name, value) in pairs(options) {
-        address.durability = match (name, value) {
-            ("durability", "full") => Durability::Full,
-            ("durability", "normal") => Durability::Normal,
+        match (name, value) {
+            ("durability", "full") => address.durability = Durability::Full,
+            ("durability", "normal") => address.durability = Durability::Normal,
             ("durability", _) => return Err(refused(url, "must have full or normal after durability=")),
-            _ => {
-                return Err(refused(
-                    url,
-                    "has an option that is not known: only durability=full or durability=normal is",
-                ));
+            ("adopt", _) if address.place == SqlitePlace::Memory => {
+                return Err(refused(url, "must name a file where it has adopt="));
             }
-        };
+            ("adopt", "true") => address.adopt = true,
+            ("adopt", "false") => address.adopt = false,
+            ("adopt", _) => return Err(refused(url, "must have true or false after adopt=")),
+            _ => return Err(refused(url, "has an option that is not known: durability and adopt are")),
+        }
     }
     Ok(address)
 }
@@ -392,19 +403,26 @@ mod tests {
 
     #[test]
     fn a_file_is_a_path_and_memory_a_word() {
-        let file = |path: &str, durability| SqliteAddress { place: SqlitePlace::File(path.into()), durability };
+        let file = |path: &str, durability| {
+            let place = SqlitePlace::File(path.into());
+            SqliteAddress { place, durability, adopt: path.ends_with("shop.db") }
+        };
         for (url, expected) in [
             ("sqlite:lariat.db", file("lariat.db", Durability::Full)),
             ("SQLITE:../a%20b.db?durability=full", file("../a b.db", Durability::Full)),
             ("sqlite:/var/lib/jobs.db?durability=normal", file("/var/lib/jobs.db", Durability::Normal)),
             ("sqlite:///var/lib/jobs.db", file("/var/lib/jobs.db", Durability::Full)),
-            ("sqlite::memory:", SqliteAddress { place: SqlitePlace::Memory, durability: Durability::Full }),
+            ("sqlite:shop.db?adopt=true", file("shop.db", Durability::Full)),
+            ("sqlite:x.db?adopt=true&durability=normal&adopt=false", file("x.db", Durability::Normal)),
+            ("sqlite::memory:", SqliteAddress::MEMORY),
         ] {
             assert_eq!(parse(url).unwrap(), Target::Sqlite(expected), "{url}");
         }
         for (url, seen) in [
             ("sqlite://lariat.db", "sqlite:lariat.db"),
             ("sqlite:x?durability=normal", "sqlite:x?durability=normal"),
+            ("sqlite:x?adopt=true", "sqlite:x?adopt=true"),
+            ("sqlite:x?adopt=true&durability=normal", "sqlite:x?durability=normal&adopt=true"),
             ("sqlite::memory:", "sqlite::memory:"),
         ] {
             assert_eq!(parse(url).unwrap().to_string(), seen);
@@ -451,6 +469,8 @@ mod tests {
             ("sqlite:", "must name a file"),
             ("sqlite:jobs/", "must name a file"),
             ("sqlite:x?durability=none", "full or normal"),
+            ("sqlite:x?adopt=yes", "true or false"),
+            ("sqlite::memory:?adopt=true", "must name a file"),
             ("sqlite:x?password=hunter2", "an option that is not known"),
         ] {
             let error = parse(url).unwrap_err();

@@ -124,7 +124,7 @@ async fn an_error_has_written_nothing_and_the_transaction_goes_on() {
     assert!(error.is_invalid(), "{error}");
     // One that fails half-way, in the file itself.
     tx.execute_batch(
-        "CREATE TEMP TRIGGER no BEFORE INSERT ON main.payload WHEN NEW.data = '13' BEGIN SELECT raise(FAIL, 'no'); END",
+        "CREATE TEMP TRIGGER no BEFORE INSERT ON main.lariat_payload WHEN NEW.data = '13' BEGIN SELECT raise(FAIL, 'no'); END",
     )
     .unwrap();
     let error = f.queue.add_bulk_in(&tx, (10..15).map(|n| NewJob::new("x", &n))).unwrap_err();
@@ -244,9 +244,9 @@ async fn a_file_without_this_versions_tables_is_refused() {
     assert!(refused(&queue, &mut db, "none of Lariat's tables").is_invalid());
 
     let (f, mut db) = shop().await;
-    db.execute_batch("PRAGMA user_version = 1000").unwrap();
+    db.execute_batch("UPDATE lariat_store SET layout = 1000").unwrap();
     assert_eq!(refused(&f.queue, &mut db, "layout 1000 of a newer Lariat").kind(), ErrorKind::Unsupported);
-    db.execute_batch("PRAGMA user_version = 0").unwrap();
+    db.execute_batch("UPDATE lariat_store SET layout = 0").unwrap();
     assert!(refused(&f.queue, &mut db, "an older Lariat").is_invalid());
 }
 
@@ -277,7 +277,7 @@ async fn a_temporary_table_of_the_same_name_is_no_queue() {
     let tx = begin(&mut db);
     f.queue.add_in(&tx, "x", &1).write().unwrap();
     tx.commit().unwrap();
-    db.execute_batch("CREATE TEMP TABLE Job AS SELECT * FROM main.job").unwrap();
+    db.execute_batch("CREATE TEMP TABLE Lariat_Job AS SELECT * FROM main.lariat_job").unwrap();
     assert!(refused(&f.queue, &mut db, "hides Lariat's").is_invalid());
 }
 

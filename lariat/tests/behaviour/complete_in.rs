@@ -120,7 +120,7 @@ async fn a_completion_in_a_transaction_leaves_what_any_other_leaves() {
             }
         }
         let file = f.file().connect();
-        let ended: i64 = file.query_row("SELECT sum(ended) FROM metric", [], |row| row.get(0)).unwrap();
+        let ended: i64 = file.query_row("SELECT sum(ended) FROM lariat_metric", [], |row| row.get(0)).unwrap();
         let kept = f.queue.jobs(JobState::Completed, 0, 10).await.unwrap().jobs;
         let kept: Vec<_> = kept
             .iter()
@@ -199,7 +199,7 @@ async fn a_lost_lock_is_an_error_and_nothing_is_kept() {
     let (file, keep) = (f.file().path(), Arc::clone(&seen));
     let (worker, mut events) = worker(&f, as_it_is, move |job, db| {
         let thief = Connection::open(&file)?;
-        thief.execute("UPDATE job SET token = 'somebody-else'", [])?;
+        thief.execute("UPDATE lariat_job SET token = 'somebody-else'", [])?;
         let mut tx = charge(db);
         tx.set_drop_behavior(DropBehavior::Commit);
         keep.lock().unwrap().push(job.complete_in(tx, &"charged").unwrap_err());
@@ -222,7 +222,7 @@ async fn a_lock_that_has_lapsed_in_the_file_is_refused() {
     f.queue.add("charge", &100).await.unwrap();
     let jobs = Manual::builder(&f.store, QUEUE).start().unwrap();
     let taken = jobs.take_or_wait(wait::DEADLINE).await.unwrap().unwrap();
-    f.file().connect().execute("UPDATE job SET lock_until = 1", []).unwrap();
+    f.file().connect().execute("UPDATE lariat_job SET lock_until = 1", []).unwrap();
     let mut db = f.file().connect();
     let error = taken.complete_in(charge(&mut db), &"charged").unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::MissingLock), "{error}");

@@ -40,23 +40,23 @@ impl TestFile {
     }
 
     pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
-        let sql = "SELECT token FROM job WHERE row & 0xffffffffff = ?1 AND lock_until > ?2";
+        let sql = "SELECT token FROM lariat_job WHERE row & 0xffffffffff = ?1 AND lock_until > ?2";
         self.connect().query_row(sql, params![number(id), boot_ms()], |row| row.get(0)).optional().unwrap()
     }
 
     pub(crate) fn give_lock(&self, id: &str, token: &str) {
         let until = boot_ms() + 60_000;
-        let sql = "UPDATE job SET token = ?2, lock_until = ?3 WHERE row & 0xffffffffff = ?1";
+        let sql = "UPDATE lariat_job SET token = ?2, lock_until = ?3 WHERE row & 0xffffffffff = ?1";
         assert_eq!(self.connect().execute(sql, params![number(id), token, until]).unwrap(), 1);
     }
 
     pub(crate) fn drop_lock(&self, id: &str) {
-        let sql = "UPDATE job SET token = NULL, lock_until = NULL WHERE row & 0xffffffffff = ?1";
+        let sql = "UPDATE lariat_job SET token = NULL, lock_until = NULL WHERE row & 0xffffffffff = ?1";
         assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
     }
 
     pub(crate) fn suspect(&self, id: &str) {
-        let sql = "UPDATE job SET suspect = 1 WHERE row & 0xffffffffff = ?1";
+        let sql = "UPDATE lariat_job SET suspect = 1 WHERE row & 0xffffffffff = ?1";
         assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
     }
 
@@ -67,32 +67,32 @@ impl TestFile {
     }
 
     pub(crate) fn failed_reason(&self, id: &str) -> String {
-        let sql = "SELECT failed_reason FROM job WHERE row & 0xffffffffff = ?1";
+        let sql = "SELECT failed_reason FROM lariat_job WHERE row & 0xffffffffff = ?1";
         self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
-        let sql = "SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM job) + (SELECT count(*) FROM lane)
-                   + (SELECT count(*) FROM event)";
+        let sql = "SELECT (SELECT count(*) FROM lariat_queue) + (SELECT count(*) FROM lariat_job) + (SELECT count(*) FROM lariat_lane)
+                   + (SELECT count(*) FROM lariat_event)";
         !self.path().exists() || self.connect().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 0
     }
 
     pub(crate) fn has_no_trace_of(&self, id: &str) -> bool {
-        let sql = "SELECT (SELECT count(*) FROM job WHERE row & 0xffffffffff = ?1)
-                   + (SELECT count(*) FROM payload WHERE row & 0xffffffffff = ?1)
-                   + (SELECT count(*) FROM log WHERE job & 0xffffffffff = ?1)";
+        let sql = "SELECT (SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = ?1)
+                   + (SELECT count(*) FROM lariat_payload WHERE row & 0xffffffffff = ?1)
+                   + (SELECT count(*) FROM lariat_log WHERE job & 0xffffffffff = ?1)";
         self.connect().query_row(sql, params![number(id)], |row| row.get::<_, i64>(0)).unwrap() == 0
     }
 
     pub(crate) fn is_suspect(&self, id: &str) -> bool {
-        let sql = "SELECT suspect FROM job WHERE row & 0xffffffffff = ?1";
+        let sql = "SELECT suspect FROM lariat_job WHERE row & 0xffffffffff = ?1";
         self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()
     }
 
     pub(crate) fn abandon_next(&self) {
         let sql = "BEGIN IMMEDIATE;
-            UPDATE job SET state = 1 WHERE row = (SELECT row FROM job WHERE state = 0 ORDER BY place LIMIT 1);
-            UPDATE queue SET waiting = waiting - 1, active = active + 1;
+            UPDATE lariat_job SET state = 1 WHERE row = (SELECT row FROM lariat_job WHERE state = 0 ORDER BY place LIMIT 1);
+            UPDATE lariat_queue SET waiting = waiting - 1, active = active + 1;
             COMMIT;";
         self.connect().execute_batch(sql).unwrap();
     }

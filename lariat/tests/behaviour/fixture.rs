@@ -194,7 +194,7 @@ impl Fixture {
     pub(crate) fn doom(&self, id: &str, reason: &str) {
         match &self.server {
             Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} defa {reason}")),
-            Place::Sqlite(file) => file.set("UPDATE job SET deferred_failure = ?2", id, reason),
+            Place::Sqlite(file) => file.set("UPDATE lariat_job SET deferred_failure = ?2", id, reason),
         }
     }
 
@@ -202,7 +202,7 @@ impl Fixture {
     pub(crate) fn schedule(&self, id: &str, scheduler: &str) {
         match &self.server {
             Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} rjk {scheduler}")),
-            Place::Sqlite(file) => file.set("UPDATE payload SET scheduler = ?2", id, scheduler),
+            Place::Sqlite(file) => file.set("UPDATE lariat_payload SET scheduler = ?2", id, scheduler),
         }
     }
 
@@ -210,7 +210,7 @@ impl Fixture {
     pub(crate) fn break_data(&self, id: &str) {
         match &self.server {
             Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} data {{oops")),
-            Place::Sqlite(file) => file.set("UPDATE payload SET data = ?2", id, "{oops"),
+            Place::Sqlite(file) => file.set("UPDATE lariat_payload SET data = ?2", id, "{oops"),
         }
     }
 

@@ -61,9 +61,9 @@ async fn a_copy_of_any_moment_has_all_that_was_answered_and_can_be_worked_to_the
                 _ => {}
             }
         }
-        running += file.query_row("SELECT sum(active) FROM queue", [], |row| row.get::<_, i64>(0)).unwrap();
+        running += file.query_row("SELECT sum(active) FROM lariat_queue", [], |row| row.get::<_, i64>(0)).unwrap();
         // As after a power cut.
-        file.execute_batch("UPDATE store SET boot = 'an earlier one'").unwrap();
+        file.execute_batch("UPDATE lariat_store SET boot = 'an earlier one'").unwrap();
         drop(file);
         work_off(&path, there.len() as u64).await;
         assert_whole(&connect(&path));
@@ -73,7 +73,7 @@ async fn a_copy_of_any_moment_has_all_that_was_answered_and_can_be_worked_to_the
 
 fn state(file: &rusqlite::Connection, id: &str) -> i64 {
     let number: i64 = id.parse().unwrap();
-    file.query_row("SELECT state FROM job WHERE row & 0xffffffffff = ?1", [number], |row| row.get(0)).unwrap()
+    file.query_row("SELECT state FROM lariat_job WHERE row & 0xffffffffff = ?1", [number], |row| row.get(0)).unwrap()
 }
 
 async fn work_off(path: &Path, jobs: u64) {

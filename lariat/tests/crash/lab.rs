@@ -66,7 +66,7 @@ pub(crate) fn connect(path: &Path) -> Connection {
 
 /// The numbers of the jobs in a file, in order.
 pub(crate) fn numbers(file: &Connection) -> Vec<u64> {
-    let mut statement = file.prepare("SELECT row & 0xffffffffff FROM job ORDER BY 1").unwrap();
+    let mut statement = file.prepare("SELECT row & 0xffffffffff FROM lariat_job ORDER BY 1").unwrap();
     statement.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(|row| row.unwrap().cast_unsigned()).collect()
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn assert_whole(file: &Connection) {
     assert_eq!(said, "ok");
     let lone: i64 = file
         .query_row(
-            "SELECT count(*) FROM job FULL JOIN payload USING (row) WHERE name IS NULL OR state IS NULL",
+            "SELECT count(*) FROM lariat_job FULL JOIN lariat_payload USING (row) WHERE name IS NULL OR state IS NULL",
             [],
             |r| r.get(0),
         )
@@ -85,7 +85,7 @@ pub(crate) fn assert_whole(file: &Connection) {
     let states = ["waiting", "active", "delayed", "prioritized", "completed", "failed", "waiting_children"];
     for (code, state) in states.iter().enumerate() {
         let sql = format!(
-            "SELECT name, {state}, (SELECT count(*) FROM job WHERE job.queue = queue.row AND state = {code}) FROM queue"
+            "SELECT name, {state}, (SELECT count(*) FROM lariat_job WHERE queue = q.row AND state = {code}) FROM lariat_queue q"
         );
         let mut statement = file.prepare(&sql).unwrap();
         let mut rows = statement.query([]).unwrap();

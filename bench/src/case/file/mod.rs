@@ -56,7 +56,7 @@ impl Place {
                 "SELECT count(*) FROM Jobs WHERE job_type = ?1 AND status = 'Done'".to_owned()
             }
             Library::Apalis => "SELECT count(*) FROM Jobs WHERE job_type = ?1".to_owned(),
-            _ => format!("SELECT {state} FROM queue WHERE name = ?1"),
+            _ => format!("SELECT {state} FROM lariat_queue WHERE name = ?1"),
         };
         let count: i64 = file.query_row(&sql, [QUEUE], |row| row.get(0))?;
         Ok(usize::try_from(count)?)

@@ -120,13 +120,12 @@ impl InTheFile {
 
     /// Changes the row of one job.
     fn edit(&self, id: &str, set: &str, value: impl rusqlite::ToSql) {
-        let sql = format!("UPDATE job SET {set} WHERE row = ?2");
+        let sql = format!("UPDATE lariat_job SET {set} WHERE row = ?2");
         assert_eq!(self.sql().execute(&sql, params![value, self.row(id)]).unwrap(), 1);
     }
 
     fn row(&self, id: &str) -> i64 {
-        let sql =
-            "SELECT row FROM payload WHERE custom = ?1 OR (custom IS NULL AND CAST(row & 0xffffffffff AS TEXT) = ?1)";
+        let sql = "SELECT row FROM lariat_payload WHERE custom = ?1 OR (custom IS NULL AND CAST(row & 0xffffffffff AS TEXT) = ?1)";
         self.sql().query_row(sql, [id], |row| row.get(0)).unwrap()
     }
 }
@@ -141,12 +140,12 @@ impl Hands for InTheFile {
     }
 
     fn adopt(&self, parent: &str, child: &str, flag: &str) {
-        let sql = "UPDATE payload SET parent_key = ?2, parent = ?3 WHERE row = ?1";
+        let sql = "UPDATE lariat_payload SET parent_key = ?2, parent = ?3 WHERE row = ?1";
         let (key, link) = (format!("bull:q:{parent}"), link("bull", parent, flag));
         assert_eq!(self.sql().execute(sql, params![self.row(child), key, link]).unwrap(), 1);
         self.edit(child, "linked = ?1", 1);
         self.edit(parent, "pending = pending + ?1", 1);
-        let sql = "INSERT INTO child (parent, child, state) VALUES (?1, ?2, 0)";
+        let sql = "INSERT INTO lariat_child (parent, child, state) VALUES (?1, ?2, 0)";
         self.sql().execute(sql, params![self.row(parent), format!("bull:q:{child}")]).unwrap();
     }
 
@@ -155,10 +154,10 @@ impl Hands for InTheFile {
     }
 
     fn forget_search(&self) {
-        self.sql().execute_batch("UPDATE queue SET searched_until = 0").unwrap();
+        self.sql().execute_batch("UPDATE lariat_queue SET searched_until = 0").unwrap();
     }
 
     fn end_window(&self) {
-        self.sql().execute_batch("UPDATE queue SET started_until = 0").unwrap();
+        self.sql().execute_batch("UPDATE lariat_queue SET started_until = 0").unwrap();
     }
 }

@@ -132,7 +132,10 @@ impl Work<'_, '_> {
         } else {
             let row = job_row(self.queue, number);
             rows.push(self.store(row, Some(id), id, job)?);
-            self.tx.run("INSERT INTO custom_id (queue, id, job) VALUES (?1, ?2, ?3)", params![self.queue, id, row])?;
+            self.tx.run(
+                "INSERT INTO lariat_custom_id (queue, id, job) VALUES (?1, ?2, ?3)",
+                params![self.queue, id, row],
+            )?;
         }
         Ok(id.to_owned())
     }

@@ -37,7 +37,7 @@ pub(super) async fn forget(writer: &Writer, key: &Arc<QueueKey>, deadline: Durat
                 return Ok(false);
             }
             for table in ["event", "lane", "metric", "metric_total"] {
-                tx.run(&format!("DELETE FROM {table} WHERE queue = ?1"), [row])?;
+                tx.run(&format!("DELETE FROM lariat_{table} WHERE queue = ?1"), [row])?;
             }
             tx.forget_queue(&key, row)?;
             Ok(true)

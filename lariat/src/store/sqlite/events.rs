@@ -84,7 +84,8 @@ impl Unwritten {
         if self.ends.is_empty() {
             return Ok(());
         }
-        let mut insert = file.prepare_cached("INSERT INTO event (queue, n, at, packed) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut insert =
+            file.prepare_cached("INSERT INTO lariat_event (queue, n, at, packed) VALUES (?1, ?2, ?3, ?4)")?;
         let before = last - count(self.ends.len());
         let (mut n, mut start) = (before, 0);
         for ends in self.ends.chunks(MOST_PACKED) {
@@ -94,7 +95,7 @@ impl Unwritten {
             start = end;
         }
         if before / SLACK != last / SLACK {
-            let mut trim = file.prepare_cached("DELETE FROM event WHERE queue = ?1 AND n <= ?2")?;
+            let mut trim = file.prepare_cached("DELETE FROM lariat_event WHERE queue = ?1 AND n <= ?2")?;
             trim.execute([queue, last - KEPT])?;
         }
         self.truncate(0);
@@ -132,7 +133,7 @@ const BEGINNING: &str = "0-0";
 /// Where the stream ends now.
 pub(super) fn end(file: &Connection, key: &QueueKey) -> Result<StoredEvents, Fault> {
     let Some(queue) = queue::find(file, key)? else { return Ok(nothing(BEGINNING)) };
-    let mut last = file.prepare_cached("SELECT at, n FROM event WHERE queue = ?1 ORDER BY n DESC LIMIT 1")?;
+    let mut last = file.prepare_cached("SELECT at, n FROM lariat_event WHERE queue = ?1 ORDER BY n DESC LIMIT 1")?;
     let mut rows = last.query([queue])?;
     Ok(match rows.next()? {
         Some(row) => nothing(&id(row.get(0)?, row.get(1)?)),
@@ -150,8 +151,8 @@ pub(super) fn read(file: &Connection, key: &QueueKey, after: &str, most: usize) 
     let (at, n) = after.split_once('-').unwrap_or(("0", "0"));
     let (at, n): (i64, i64) = (at.parse().unwrap_or(i64::MAX), n.parse().unwrap_or(i64::MAX));
     let since = if n == 0 { at } else { i64::MIN };
-    let mut statement =
-        file.prepare_cached("SELECT n, at, packed FROM event WHERE queue = ?1 AND n > ?2 AND at >= ?3 ORDER BY n")?;
+    let mut statement = file
+        .prepare_cached("SELECT n, at, packed FROM lariat_event WHERE queue = ?1 AND n > ?2 AND at >= ?3 ORDER BY n")?;
     let mut rows = statement.query(params![queue, n, since])?;
     let mut events = Vec::new();
     while events.len() < most

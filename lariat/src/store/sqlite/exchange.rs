@@ -165,13 +165,14 @@ fn again(work: &mut Work<'_, '_>, exchange: &Exchange, recorded: &Recorded) -> R
     for (place, row) in recorded.taken.iter().enumerate() {
         let token = format!("{}:{}", exchange.call.base, recorded.first + place as u64);
         let held = work.tx.run(
-            "UPDATE job SET lock_until = ?3, suspect = 0 WHERE row = ?1 AND token = ?2 AND lock_until > ?4",
+            "UPDATE lariat_job SET lock_until = ?3, suspect = 0 WHERE row = ?1 AND token = ?2 AND lock_until > ?4",
             params![row, token, until, work.tx.boot],
         )?;
         if held == 0 {
             continue;
         }
-        let sql = format!("SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row WHERE job.row = ?1");
+        let sql =
+            format!("SELECT {COLUMNS} FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row WHERE j.row = ?1");
         jobs.extend(work.tx.one(&sql, [row], RawJob::read)?.map(|job| (job, token)));
     }
     let verdicts = recorded.verdicts.iter().map(|code| verdict(*code)).collect();

@@ -131,13 +131,13 @@ impl Work<'_, '_> {
         let spot = self.spot(end.state(), self.now)?;
         match end {
             End::Completed { value } => self.tx.run(
-                "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
+                "UPDATE lariat_job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
                         made = made + 1, finished_on = ?2, return_value = ?4
                  WHERE row = ?1",
                 params![row, self.now, spot.place, value],
             )?,
             End::Failed { failure, .. } => self.tx.run(
-                "UPDATE job SET state = 5, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
+                "UPDATE lariat_job SET state = 5, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
                         made = made + 1, finished_on = ?2, failed_reason = ?4, stacktrace = ?5, deferred_failure = NULL
                  WHERE row = ?1",
                 params![row, self.now, spot.place, failure.reason, traces(failure)],
@@ -159,17 +159,17 @@ impl Work<'_, '_> {
     fn count_ended(&mut self, state: i64, ended: i64, points: u32) -> Result<(), Fault> {
         let minute = self.now.div_euclid(60_000);
         self.tx.run(
-            "INSERT INTO metric (queue, state, minute, ended, at) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO lariat_metric (queue, state, minute, ended, at) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO UPDATE SET ended = ended + excluded.ended",
             params![self.queue, state, minute, ended, self.now],
         )?;
         self.tx.run(
-            "INSERT INTO metric_total (queue, state, ended, since) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO lariat_metric_total (queue, state, ended, since) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET ended = ended + excluded.ended, since = max(since, ?5)",
             params![self.queue, state, ended, minute, minute - i64::from(points)],
         )?;
         self.tx.run(
-            "DELETE FROM metric WHERE queue = ?1 AND state = ?2 AND minute < ?3",
+            "DELETE FROM lariat_metric WHERE queue = ?1 AND state = ?2 AND minute < ?3",
             params![self.queue, state, minute - i64::from(points)],
         )?;
         Ok(())
@@ -182,7 +182,7 @@ impl Work<'_, '_> {
             let limit = keep.limit.map_or(MOST_REMOVED, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
             let most = limit.saturating_mul(ended).min(MOST_REMOVED);
             let rows = self.tx.all(
-                "SELECT row FROM job WHERE queue = ?1 AND state = ?2 AND rank <= ?3 ORDER BY rank DESC, place DESC LIMIT ?4",
+                "SELECT row FROM lariat_job WHERE queue = ?1 AND state = ?2 AND rank <= ?3 ORDER BY rank DESC, place DESC LIMIT ?4",
                 params![self.queue, code(state), cut, most],
                 |row| row.get(0),
             )?;
@@ -194,7 +194,7 @@ impl Work<'_, '_> {
             return Ok(());
         }
         let rows = self.tx.all(
-            "SELECT row FROM job WHERE queue = ?1 AND state = ?2 ORDER BY rank, place LIMIT ?3",
+            "SELECT row FROM lariat_job WHERE queue = ?1 AND state = ?2 ORDER BY rank, place LIMIT ?3",
             params![self.queue, code(state), over],
             |row| row.get(0),
         )?;
@@ -205,7 +205,7 @@ impl Work<'_, '_> {
 impl<'c> Ends<'c> {
     pub(super) fn of(work: &Work<'_, 'c>) -> Result<Ends<'c>, Fault> {
         let complete = work.tx.prepare(
-            "UPDATE job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
+            "UPDATE lariat_job SET state = 4, rank = ?2, place = ?3, token = NULL, lock_until = NULL, suspect = 0,
                     made = made + 1, finished_on = ?2, return_value = ?4
              WHERE row = ?1 AND state = 1 AND token = ?5 AND lock_until > ?6
                AND pending = 0 AND unsuccessful = 0 AND linked = 0",

@@ -32,8 +32,8 @@ impl<'c> Inserts<'c> {
     /// For so many jobs a statement.
     fn of(tx: &Tx<'c>, jobs: usize) -> Result<Inserts<'c>, Fault> {
         // A request that fails is undone as a whole, so that SQLite need not be able to undo a single statement.
-        let payload = "INSERT OR FAIL INTO payload (row, custom, name, data, options, timestamp) VALUES";
-        let job = "INSERT OR FAIL INTO job (row, queue, state, rank, place, priority, delay) VALUES";
+        let payload = "INSERT OR FAIL INTO lariat_payload (row, custom, name, data, options, timestamp) VALUES";
+        let job = "INSERT OR FAIL INTO lariat_job (row, queue, state, rank, place, priority, delay) VALUES";
         Ok(Inserts { payload: tx.prepare(&values(payload, 6, jobs))?, job: tx.prepare(&values(job, 7, jobs))? })
     }
 

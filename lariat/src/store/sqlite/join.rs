@@ -10,7 +10,7 @@ use rusqlite::{Connection, MAIN_DB, Transaction};
 
 use super::fault::{Fault, explain_commit, is_busy};
 use super::tx::{Memory, Tx};
-use super::{SqliteQueue, add, clock, exchange, open};
+use super::{SqliteQueue, add, clock, exchange, layout, open};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::store::JoinStore;
@@ -49,7 +49,7 @@ impl SqliteQueue {
         self.check(connection)?;
         step(connection, "SAVEPOINT lariat")?;
         // What is judged has to be what will be written over: not an old moment that the transaction still reads.
-        if let Err(fault) = step(connection, "DELETE FROM store WHERE one = 0") {
+        if let Err(fault) = step(connection, "DELETE FROM lariat_store WHERE one = 0") {
             step(connection, "RELEASE lariat")?;
             return Err(explained(fault));
         }
@@ -92,8 +92,8 @@ impl SqliteQueue {
         if query_only || connection.is_readonly(MAIN_DB).map_err(Fault::from)? {
             return invalid("the transaction is on a connection that only reads: open one that may write");
         }
-        open::check_layout(connection, &self.address.to_string())?;
-        match open::shadow(connection)? {
+        layout::check_layout(connection, &self.address.to_string())?;
+        match layout::shadow(connection)? {
             None => Ok(()),
             Some(name) => {
                 let words =

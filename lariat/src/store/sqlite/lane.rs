@@ -33,7 +33,7 @@ pub(super) enum Caller<'a> {
 
 pub(super) fn known<T: DeserializeOwned>(work: &Work<'_, '_>, call: &LaneCall) -> Result<Known<T>, Fault> {
     let wanted = as_stored(call.number);
-    let sql = "SELECT number, seen, answer FROM lane WHERE queue = ?1 AND base = ?2 AND kept_until > ?3";
+    let sql = "SELECT number, seen, answer FROM lariat_lane WHERE queue = ?1 AND base = ?2 AND kept_until > ?3";
     let found = work.tx.one(sql, params![work.queue, call.base, work.tx.boot], |row| {
         let (number, seen): (i64, i64) = (row.get(0)?, row.get(1)?);
         Ok((number, seen, if number == wanted { Some(row.get::<_, Vec<u8>>(2)?) } else { None }))
@@ -61,7 +61,7 @@ pub(super) fn keep<T: Serialize>(
     };
     let boot = work.tx.boot;
     work.tx.run(
-        "INSERT INTO lane (queue, base, number, answer, kept_until, since, seen, name, address)
+        "INSERT INTO lariat_lane (queue, base, number, answer, kept_until, since, seen, name, address)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET number = excluded.number, answer = excluded.answer,
              kept_until = excluded.kept_until, seen = excluded.seen",
@@ -78,7 +78,7 @@ pub(super) fn keep<T: Serialize>(
     )?;
     if call.number == 1 {
         // A lane begins: a good time to forget those that have long ended.
-        work.tx.run("DELETE FROM lane WHERE queue = ?1 AND kept_until <= ?2", params![work.queue, boot])?;
+        work.tx.run("DELETE FROM lariat_lane WHERE queue = ?1 AND kept_until <= ?2", params![work.queue, boot])?;
     }
     Ok(())
 }

@@ -57,8 +57,8 @@ fn extend(tx: &mut Tx<'_>, key: &QueueKey, claims: &[Claim], lock_duration: Dura
     let list = list(&rows, claims).map_err(|e| Fault::Other(unwritable(e)))?;
     let until = work.tx.boot.saturating_add(ms(lock_duration));
     let extended = work.tx.run(
-        "UPDATE job SET lock_until = ?2, suspect = 0 FROM json_each(?1) AS claim
-         WHERE job.row = CAST(claim.key AS INTEGER) AND job.token = claim.value AND job.lock_until > ?3",
+        "UPDATE lariat_job AS j SET lock_until = ?2, suspect = 0 FROM json_each(?1) AS claim
+         WHERE j.row = CAST(claim.key AS INTEGER) AND j.token = claim.value AND j.lock_until > ?3",
         params![list, until, work.tx.boot],
     )?;
     if extended == claims.len() {

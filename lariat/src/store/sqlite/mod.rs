@@ -19,6 +19,7 @@ mod finish;
 mod insert;
 mod join;
 mod lane;
+mod layout;
 mod locks;
 mod number;
 mod open;

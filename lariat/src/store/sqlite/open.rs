@@ -9,14 +9,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use super::clock;
 use super::fault::{Fault, explain, is_busy};
 use super::file;
+use super::layout;
 use crate::error::{Error, ErrorKind};
 use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
-
-/// Written into the file's header: `LART`.
-const APPLICATION: i32 = 0x4c41_5254;
-
-/// The layout of each version, and what leads to it from the one before.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_initial.sql")];
 
 /// How long opening waits for others that open or change the file just then.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +27,7 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
     };
     connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
     plans(&connection).map_err(Fault::from)?;
-    check(&connection)?;
+    layout::check(&connection, address.adopt)?;
     prepare(&mut connection, address).map_err(Error::from)?;
     Ok(connection)
 }
@@ -58,77 +53,6 @@ fn plans(connection: &Connection) -> rusqlite::Result<()> {
 
 fn flags(more: OpenFlags) -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more
-}
-
-/// Whose file it is, and the number of its layout.
-fn marks(connection: &Connection) -> Result<(i32, usize), Fault> {
-    let number = |pragma: &str| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i32>(0));
-    let version = number("PRAGMA main.user_version")?;
-    Ok((number("PRAGMA main.application_id")?, usize::try_from(version).unwrap_or(usize::MAX)))
-}
-
-/// A file that is not ours is left as it is.
-fn check(connection: &Connection) -> Result<(), Error> {
-    let (application, version) = marks(connection)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(Fault::from)?;
-    if application != APPLICATION && (application != 0 || tables > 0) {
-        let words = "this is a database of another program: name a file of its own, or one that does not exist";
-        return Err(Error::new(ErrorKind::Invalid, words));
-    }
-    if application == APPLICATION { not_newer(version) } else { Ok(()) }
-}
-
-/// Whether our file has a layout that this version knows. Another process may bring it to a newer one at any time.
-pub(super) fn check_version(connection: &Connection) -> Result<(), Error> {
-    not_newer(marks(connection)?.1)
-}
-
-fn not_newer(version: usize) -> Result<(), Error> {
-    let known = MIGRATIONS.len();
-    if version > known {
-        let words =
-            format!("the file has layout {version} of a newer Lariat, this one knows up to {known}: use the newer one");
-        return Err(Error::new(ErrorKind::Unsupported, words));
-    }
-    Ok(())
-}
-
-/// Whether a file that somebody else has opened has the layout of this version.
-pub(super) fn check_layout(connection: &Connection, shown: &str) -> Result<(), Error> {
-    let (application, version) = marks(connection)?;
-    if application != APPLICATION {
-        let words = format!(
-            "{shown} has none of Lariat's tables: connect to it once (Store::connect), which makes them in a new file"
-        );
-        return Err(Error::new(ErrorKind::Invalid, words));
-    }
-    not_newer(version)?;
-    if version < MIGRATIONS.len() {
-        let words =
-            format!("{shown} has the layout of an older Lariat: connect to it once, which brings it up to date");
-        return Err(Error::new(ErrorKind::Invalid, words));
-    }
-    Ok(())
-}
-
-/// A temporary table or view that has the name of one of our tables: on its connection it goes before the file's.
-pub(super) fn shadow(connection: &Connection) -> Result<Option<String>, Fault> {
-    let mut names = connection.prepare_cached("SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view')")?;
-    let mut rows = names.query([])?;
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        if tables().any(|ours| ours.eq_ignore_ascii_case(&name)) {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
-}
-
-/// The names of our tables.
-fn tables() -> impl Iterator<Item = &'static str> {
-    let created = MIGRATIONS.iter().flat_map(|migration| migration.split("CREATE TABLE ").skip(1));
-    created.filter_map(|rest| rest.split([' ', '(']).next())
 }
 
 /// Whether two paths lead to one file.
@@ -166,13 +90,8 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     connection.set_prepared_statement_cache_capacity(128);
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Again: it may have been another one's turn just before.
-    check(&work)?;
-    let version: i32 = work.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let version = usize::try_from(version).unwrap_or(0);
-    for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        work.execute_batch(migration)?;
-        work.execute_batch(&format!("PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION};", number + 1))?;
-    }
+    layout::check(&work, address.adopt)?;
+    layout::migrate(&work)?;
     this_boot(&work)?;
     work.commit()?;
     Ok(())
@@ -209,16 +128,12 @@ fn wal(connection: &Connection) -> Result<(), Fault> {
 /// Times of another boot mean nothing in this one: whoever held a lock is gone.
 fn this_boot(work: &Connection) -> Result<(), Fault> {
     let boot = clock::boot_id();
-    let changed = work.execute(
-        "INSERT INTO store (one, boot) VALUES (1, ?1)
-         ON CONFLICT DO UPDATE SET boot = excluded.boot WHERE boot <> excluded.boot",
-        params![boot],
-    )?;
+    let changed = work.execute("UPDATE lariat_store SET boot = ?1 WHERE boot <> ?1", params![boot])?;
     if changed > 0 {
         work.execute_batch(
-            "UPDATE job SET lock_until = 0 WHERE queue IN (SELECT row FROM queue) AND state = 1;
-             UPDATE queue SET started = 0, started_until = 0, searched_until = 0;
-             DELETE FROM lane;",
+            "UPDATE lariat_job SET lock_until = 0 WHERE queue IN (SELECT row FROM lariat_queue) AND state = 1;
+             UPDATE lariat_queue SET started = 0, started_until = 0, searched_until = 0;
+             DELETE FROM lariat_lane;",
         )?;
     }
     Ok(())

@@ -44,7 +44,7 @@ impl Failure {
 impl Work<'_, '_> {
     /// Tells a job's parent how the job ended; `value` is the result, or the reason.
     pub(super) fn tell_others(&mut self, id: &str, row: i64, end: JobState, value: &str) -> Result<(), Fault> {
-        let sql = "SELECT parent_key, parent FROM payload WHERE row = ?1 AND parent_key IS NOT NULL";
+        let sql = "SELECT parent_key, parent FROM lariat_payload WHERE row = ?1 AND parent_key IS NOT NULL";
         let found =
             self.tx.one(sql, [row], |columns| Ok((columns.get::<_, String>(0)?, columns.get::<_, String>(1)?)))?;
         let Some((parent_key, link)) = found else { return Ok(()) };
@@ -84,7 +84,7 @@ impl Work<'_, '_> {
 
     fn record(&mut self, parent: &Found, child: &str, state: i64, value: &str) -> Result<(), Fault> {
         self.tx.run(
-            "INSERT OR REPLACE INTO child (parent, child, state, value) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO lariat_child (parent, child, state, value) VALUES (?1, ?2, ?3, ?4)",
             params![parent.row, child, state, value],
         )?;
         Ok(())
@@ -111,16 +111,16 @@ impl Work<'_, '_> {
     /// The parent fails with its child: the worker that takes it next fails it.
     fn fail_parent(&mut self, id: &str, parent: &Found, child: &str) -> Result<(), Fault> {
         self.record(parent, child, UNSUCCESSFUL, "")?;
-        self.tx.run("UPDATE job SET unsuccessful = unsuccessful + 1 WHERE row = ?1", [parent.row])?;
+        self.tx.run("UPDATE lariat_job SET unsuccessful = unsuccessful + 1 WHERE row = ?1", [parent.row])?;
         if parent.state == JobState::Failed {
             return Ok(());
         }
         let reason = format!("child {child} failed");
-        self.tx.run("UPDATE job SET deferred_failure = ?2 WHERE row = ?1", params![parent.row, reason])?;
+        self.tx.run("UPDATE lariat_job SET deferred_failure = ?2 WHERE row = ?1", params![parent.row, reason])?;
         match parent.state {
             JobState::WaitingChildren => self.parent_runs(id, parent, parent.delay),
             JobState::Delayed => {
-                self.tx.run("UPDATE job SET delay = 0 WHERE row = ?1", [parent.row])?;
+                self.tx.run("UPDATE lariat_job SET delay = 0 WHERE row = ?1", [parent.row])?;
                 self.parent_runs(id, parent, 0)
             }
             _ => Ok(()),
@@ -129,20 +129,20 @@ impl Work<'_, '_> {
 
     /// A finished child becomes ready again: its parent waits for it, as far as it had been told of its end.
     pub(super) fn wait_again(&mut self, id: &str, row: i64) -> Result<(), Fault> {
-        let sql = "SELECT parent_key FROM payload WHERE row = ?1 AND parent_key IS NOT NULL";
+        let sql = "SELECT parent_key FROM lariat_payload WHERE row = ?1 AND parent_key IS NOT NULL";
         let Some(parent_key) = self.tx.one(sql, [row], |columns| columns.get::<_, String>(0))? else { return Ok(()) };
         let child = self.key.job(id);
         self.at(&parent_key, |there, parent_id| {
             let Some(parent) = there.find(parent_id)? else { return Ok(()) };
-            let sql = "SELECT state FROM child WHERE parent = ?1 AND child = ?2 AND state <> 0";
+            let sql = "SELECT state FROM lariat_child WHERE parent = ?1 AND child = ?2 AND state <> 0";
             let known: Option<i64> = there.tx.one(sql, params![parent.row, child], |columns| columns.get(0))?;
             let Some(state) = known else { return Ok(()) };
             there.tx.run(
-                "UPDATE child SET state = 0, value = NULL WHERE parent = ?1 AND child = ?2",
+                "UPDATE lariat_child SET state = 0, value = NULL WHERE parent = ?1 AND child = ?2",
                 params![parent.row, child],
             )?;
             there.tx.run(
-                "UPDATE job SET pending = pending + 1, unsuccessful = unsuccessful - ?2 WHERE row = ?1",
+                "UPDATE lariat_job SET pending = pending + 1, unsuccessful = unsuccessful - ?2 WHERE row = ?1",
                 params![parent.row, i64::from(state == UNSUCCESSFUL)],
             )?;
             Ok(())

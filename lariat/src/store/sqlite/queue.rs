@@ -71,7 +71,7 @@ impl QueueState {
         let mut statement = connection.prepare_cached(
             "SELECT last_number, back, front, last_event, waiting, active, delayed, prioritized, completed, failed,
                     waiting_children, paused, concurrency, rate_max, rate_ms, started, started_until, searched_until
-             FROM queue WHERE row = ?1",
+             FROM lariat_queue WHERE row = ?1",
         )?;
         statement.query_row([queue], QueueState::from_row).optional()
     }
@@ -99,7 +99,7 @@ impl QueueState {
 
     pub(super) fn write(&self, connection: &Connection, queue: i64) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
-            "UPDATE queue SET last_number = ?2, back = ?3, front = ?4, last_event = ?5, waiting = ?6, active = ?7,
+            "UPDATE lariat_queue SET last_number = ?2, back = ?3, front = ?4, last_event = ?5, waiting = ?6, active = ?7,
                     delayed = ?8, prioritized = ?9, completed = ?10, failed = ?11, waiting_children = ?12, paused = ?13,
                     concurrency = ?14, rate_max = ?15, rate_ms = ?16, started = ?17, started_until = ?18,
                     searched_until = ?19
@@ -172,7 +172,7 @@ fn index(state: JobState) -> usize {
 
 /// The row of a queue, where it has one.
 pub(super) fn find(connection: &Connection, key: &QueueKey) -> rusqlite::Result<Option<i64>> {
-    let mut statement = connection.prepare_cached("SELECT row FROM queue WHERE prefix = ?1 AND name = ?2")?;
+    let mut statement = connection.prepare_cached("SELECT row FROM lariat_queue WHERE prefix = ?1 AND name = ?2")?;
     statement.query_row(params![key.prefix, key.name], |row| row.get(0)).optional()
 }
 

@@ -32,20 +32,22 @@ fn all<T>(
 /// The row of a job, where there is one of this id.
 fn row_of(connection: &Connection, queue: i64, id: &str) -> Result<Option<i64>, Fault> {
     if let Some(number) = as_number(id) {
-        let mut statement = connection.prepare_cached("SELECT row FROM payload WHERE row = ?1 AND custom IS NULL")?;
+        let mut statement =
+            connection.prepare_cached("SELECT row FROM lariat_payload WHERE row = ?1 AND custom IS NULL")?;
         let found = statement.query_row([job_row(queue, number)], |row| row.get(0)).optional()?;
         if found.is_some() {
             return Ok(found);
         }
     }
-    let mut statement = connection.prepare_cached("SELECT job FROM custom_id WHERE queue = ?1 AND id = ?2")?;
+    let mut statement = connection.prepare_cached("SELECT job FROM lariat_custom_id WHERE queue = ?1 AND id = ?2")?;
     Ok(statement.query_row(params![queue, id], |row| row.get(0)).optional()?)
 }
 
 pub(super) fn job(connection: &Connection, key: &QueueKey, id: &JobId) -> Result<Option<StoredJob>, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(None) };
     let Some(row) = row_of(connection, queue, id.as_str())? else { return Ok(None) };
-    let sql = format!("SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row WHERE job.row = ?1");
+    let sql =
+        format!("SELECT {COLUMNS} FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row WHERE j.row = ?1");
     let raw = connection.prepare_cached(&sql)?.query_row([row], RawJob::read).optional()?;
     let Some(raw) = raw else { return Ok(None) };
     let state = raw.state();
@@ -62,12 +64,12 @@ pub(super) fn logs(
 ) -> Result<LogPage, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(LogPage::default()) };
     let Some(job) = row_of(connection, queue, id.as_str())? else { return Ok(LogPage::default()) };
-    let ends = "SELECT ifnull(min(n), 1), ifnull(max(n), 0) FROM log WHERE job = ?1";
+    let ends = "SELECT ifnull(min(n), 1), ifnull(max(n), 0) FROM lariat_log WHERE job = ?1";
     let (first, last): (i64, i64) =
         connection.prepare_cached(ends)?.query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let rows = all(
         connection,
-        "SELECT line FROM log WHERE job = ?1 AND n >= ?2 ORDER BY n LIMIT ?3",
+        "SELECT line FROM lariat_log WHERE job = ?1 AND n >= ?2 ORDER BY n LIMIT ?3",
         params![job, first.saturating_add(number(from)), number(count)],
         |row| row.get(0),
     )?;
@@ -110,7 +112,7 @@ pub(super) fn page(connection: &Connection, key: &QueueKey, page: Page) -> Resul
     let Some(queue) = queue::find(connection, key)? else { return Ok(found) };
     let order = if page.oldest_first { "ORDER BY rank, place" } else { "ORDER BY rank DESC, place DESC" };
     let sql = format!(
-        "SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row
+        "SELECT {COLUMNS} FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
          WHERE queue = ?1 AND state = ?2 {order} LIMIT ?3 OFFSET ?4"
     );
     let params = params![queue, code(page.state), number(page.count), number(page.from)];
@@ -128,7 +130,7 @@ pub(super) fn page(connection: &Connection, key: &QueueKey, page: Page) -> Resul
 pub(super) fn priorities(connection: &Connection, key: &QueueKey, priorities: &[u32]) -> Result<Vec<u64>, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(vec![0; priorities.len()]) };
     let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM job WHERE queue = ?1 AND state = ?2 AND rank = ?3")?;
+        connection.prepare_cached("SELECT count(*) FROM lariat_job WHERE queue = ?1 AND state = ?2 AND rank = ?3")?;
     let mut count = |priority: u32| {
         let state = if priority == 0 { JobState::Waiting } else { JobState::Prioritized };
         let found = statement.query_row(params![queue, code(state), priority], |row| row.get::<_, i64>(0))?;
@@ -154,8 +156,8 @@ pub(super) fn held(connection: &Connection, key: &QueueKey, most: u64) -> Result
     };
     all(
         connection,
-        "SELECT job.row, p.custom, p.name, token, lock_until, processed_by, processed_on
-         FROM job LEFT JOIN payload p ON p.row = job.row
+        "SELECT j.row, p.custom, p.name, token, lock_until, processed_by, processed_on
+         FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
          WHERE queue = ?1 AND state = ?2 ORDER BY rank, place LIMIT ?3",
         params![queue, code(JobState::Active), number(most)],
         held,
@@ -168,9 +170,9 @@ pub(super) fn workers(connection: &Connection, key: &QueueKey) -> Result<Vec<Wor
     let boot = boot_ms();
     all(
         connection,
-        "SELECT name, address, min(since), max(seen) FROM lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
-             SELECT 1 FROM job WHERE job.queue = ?1 AND job.state = ?3 AND job.lock_until > ?4
-             AND substr(job.token, 1, length(lane.base)) = lane.base))
+        "SELECT name, address, min(since), max(seen) FROM lariat_lane WHERE queue = ?1 AND address IS NOT NULL AND (seen > ?2 OR EXISTS (
+             SELECT 1 FROM lariat_job j WHERE j.queue = ?1 AND j.state = ?3 AND j.lock_until > ?4
+             AND substr(j.token, 1, length(lariat_lane.base)) = lariat_lane.base))
          GROUP BY substr(base, 1, 36) ORDER BY min(since), base",
         params![queue, boot - GONE_AFTER, code(JobState::Active), boot],
         |row| {
@@ -188,12 +190,12 @@ pub(super) fn workers(connection: &Connection, key: &QueueKey) -> Result<Vec<Wor
 pub(super) fn metrics(connection: &Connection, key: &QueueKey, state: JobState, count: u64) -> Result<Metrics, Fault> {
     let Some(queue) = queue::find(connection, key)? else { return Ok(Metrics::default()) };
     let mut known =
-        connection.prepare_cached("SELECT ended, since FROM metric_total WHERE queue = ?1 AND state = ?2")?;
+        connection.prepare_cached("SELECT ended, since FROM lariat_metric_total WHERE queue = ?1 AND state = ?2")?;
     let known = known.query_row(params![queue, code(state)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((total, since)): Option<(i64, i64)> = known else { return Ok(Metrics::default()) };
     let minutes: Vec<(i64, i64, i64)> = all(
         connection,
-        "SELECT minute, ended, at FROM metric WHERE queue = ?1 AND state = ?2 ORDER BY minute DESC",
+        "SELECT minute, ended, at FROM lariat_metric WHERE queue = ?1 AND state = ?2 ORDER BY minute DESC",
         params![queue, code(state)],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
@@ -215,5 +217,5 @@ pub(super) fn metrics(connection: &Connection, key: &QueueKey, state: JobState, 
 
 /// The names of the queues under a prefix.
 pub(super) fn queues(connection: &Connection, prefix: &str) -> Result<Vec<String>, Fault> {
-    all(connection, "SELECT name FROM queue WHERE prefix = ?1 ORDER BY name", [prefix], |row| row.get(0))
+    all(connection, "SELECT name FROM lariat_queue WHERE prefix = ?1 ORDER BY name", [prefix], |row| row.get(0))
 }

@@ -8,8 +8,8 @@ use rusqlite::Connection;
 use super::PATIENCE;
 use super::fault::{Fault, named};
 use super::file::Identity;
-use super::open;
 use super::writer::{Turn, Writer};
+use super::{layout, open};
 use crate::error::{Error, ErrorKind};
 use crate::store::url::{SqliteAddress, SqlitePlace};
 
@@ -98,7 +98,7 @@ impl Pool {
 /// A connection whose read failed is not used again, so the transaction need not be ended then.
 fn one_moment<T>(connection: &Connection, look: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
     connection.execute_batch("BEGIN")?;
-    open::check_version(connection)?;
+    layout::check_version(connection)?;
     let seen = look(connection)?;
     connection.execute_batch("COMMIT")?;
     Ok(seen)

@@ -12,10 +12,10 @@ use crate::store::options;
 use crate::time::Timestamp;
 
 /// The columns that [`RawJob::read`] expects, of `job` and `payload` (as `p`).
-pub(super) const COLUMNS: &str = "job.row, p.custom, p.name, p.data, p.options, p.timestamp, p.parent, p.scheduler,
-    p.deduplication, job.state, job.delay, job.priority, job.made, job.starts, job.stalls, job.processed_on,
-    job.finished_on, job.return_value, job.failed_reason, job.stacktrace, job.progress, job.processed_by,
-    job.deferred_failure";
+pub(super) const COLUMNS: &str = "j.row, p.custom, p.name, p.data, p.options, p.timestamp, p.parent, p.scheduler,
+    p.deduplication, j.state, j.delay, j.priority, j.made, j.starts, j.stalls, j.processed_on,
+    j.finished_on, j.return_value, j.failed_reason, j.stacktrace, j.progress, j.processed_by,
+    j.deferred_failure";
 
 /// A job as it is stored. Read in the writer's time, made a record of in the caller's.
 #[derive(Debug)]

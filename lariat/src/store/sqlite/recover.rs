@@ -103,8 +103,8 @@ impl Work<'_, '_> {
     /// Looks at active jobs behind a place; where to go on, or None at the end.
     fn search(&mut self, passed: i64, most: u32, ids: &mut Vec<JobId>) -> Result<Option<i64>, Fault> {
         let candidates = self.tx.all(
-            "SELECT job.row, place, suspect AND ifnull(lock_until, 0) <= ?4, stalls, p.scheduler IS NOT NULL, p.custom
-             FROM job LEFT JOIN payload p ON p.row = job.row
+            "SELECT j.row, place, suspect AND ifnull(lock_until, 0) <= ?4, stalls, p.scheduler IS NOT NULL, p.custom
+             FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
              WHERE queue = ?1 AND state = ?2 AND rank = 0 AND place > ?3 ORDER BY place LIMIT ?5",
             params![self.queue, code(JobState::Active), passed, self.tx.boot, MOST_LOOKED_AT],
             |row| {
@@ -138,7 +138,7 @@ impl Work<'_, '_> {
     fn put_back_stalled(&mut self, job: Candidate, most: u32) -> Result<JobId, Fault> {
         let reason = (job.stalls + 1 > i64::from(most) && !job.scheduled).then_some(TOO_OFTEN);
         self.tx.run(
-            "UPDATE job SET stalls = stalls + 1, deferred_failure = ifnull(?2, deferred_failure) WHERE row = ?1",
+            "UPDATE lariat_job SET stalls = stalls + 1, deferred_failure = ifnull(?2, deferred_failure) WHERE row = ?1",
             params![job.row, reason],
         )?;
         let spot = self.ready_spot(0, Side::Before)?;
@@ -152,14 +152,14 @@ impl Work<'_, '_> {
     /// Suspects active jobs behind a place; where to go on, or None at the end.
     fn suspect(&mut self, passed: i64) -> Result<Option<i64>, Fault> {
         let last: Option<i64> = self.tx.one(
-            "SELECT max(place) FROM (SELECT place FROM job WHERE queue = ?1 AND state = ?2 AND rank = 0 AND place > ?3
+            "SELECT max(place) FROM (SELECT place FROM lariat_job WHERE queue = ?1 AND state = ?2 AND rank = 0 AND place > ?3
              ORDER BY place LIMIT ?4)",
             params![self.queue, code(JobState::Active), passed, MOST_LOOKED_AT],
             |row| row.get(0),
         )?.flatten();
         let Some(last) = last else { return Ok(None) };
         self.tx.run(
-            "UPDATE job SET suspect = 1
+            "UPDATE lariat_job SET suspect = 1
              WHERE queue = ?1 AND state = ?2 AND rank = 0 AND place > ?3 AND place <= ?4 AND suspect = 0",
             params![self.queue, code(JobState::Active), passed, last],
         )?;

@@ -19,7 +19,8 @@ impl Work<'_, '_> {
     /// Deletes ended jobs; no parent waits for them any longer.
     pub(super) fn remove_rows(&mut self, rows: &[i64], from: JobState) -> Result<(), Fault> {
         for row in rows {
-            let parent = self.tx.one("SELECT linked FROM job WHERE row = ?1", [*row], |columns| columns.get(0))?;
+            let parent =
+                self.tx.one("SELECT linked FROM lariat_job WHERE row = ?1", [*row], |columns| columns.get(0))?;
             if parent == Some(true) {
                 self.unlink(*row)?;
             }
@@ -30,21 +31,21 @@ impl Work<'_, '_> {
 
     /// Deletes one job of this state.
     pub(super) fn remove_row(&mut self, row: i64, from: JobState) -> Result<(), Fault> {
-        self.tx.run("DELETE FROM job WHERE row = ?1", [row])?;
-        let sql = "DELETE FROM payload WHERE row = ?1 RETURNING custom";
+        self.tx.run("DELETE FROM lariat_job WHERE row = ?1", [row])?;
+        let sql = "DELETE FROM lariat_payload WHERE row = ?1 RETURNING custom";
         let custom: Option<Option<String>> = self.tx.one(sql, [row], |columns| columns.get(0))?;
         if let Some(id) = custom.flatten() {
-            self.tx.run("DELETE FROM custom_id WHERE queue = ?1 AND id = ?2", params![self.queue, id])?;
+            self.tx.run("DELETE FROM lariat_custom_id WHERE queue = ?1 AND id = ?2", params![self.queue, id])?;
         }
-        self.tx.run("DELETE FROM log WHERE job = ?1", [row])?;
-        self.tx.run("DELETE FROM child WHERE parent = ?1", [row])?;
+        self.tx.run("DELETE FROM lariat_log WHERE job = ?1", [row])?;
+        self.tx.run("DELETE FROM lariat_child WHERE parent = ?1", [row])?;
         self.edit()?.leaves(from);
         Ok(())
     }
 
     /// The parent of a job waits for it no longer, and goes to the front of its queue when it was the last one.
     pub(super) fn unlink(&mut self, row: i64) -> Result<(), Fault> {
-        let sql = "SELECT parent_key, custom FROM payload WHERE row = ?1 AND parent_key IS NOT NULL";
+        let sql = "SELECT parent_key, custom FROM lariat_payload WHERE row = ?1 AND parent_key IS NOT NULL";
         let found = self.tx.one(sql, [row], |columns| Ok((columns.get::<_, String>(0)?, columns.get(1)?)))?;
         let Some((parent_key, custom)) = found else { return Ok(()) };
         let child = self.key.job(id_of(row, custom).as_str());
@@ -63,10 +64,10 @@ impl Work<'_, '_> {
 
     /// Takes a child off those that its parent waits for; whether it was among them.
     pub(super) fn no_longer_pending(&mut self, parent: &Found, child: &str) -> Result<bool, Fault> {
-        let sql = "DELETE FROM child WHERE parent = ?1 AND child = ?2 AND state = ?3";
+        let sql = "DELETE FROM lariat_child WHERE parent = ?1 AND child = ?2 AND state = ?3";
         let gone = self.tx.run(sql, params![parent.row, child, PENDING])? > 0;
         if gone {
-            self.tx.run("UPDATE job SET pending = pending - 1 WHERE row = ?1", [parent.row])?;
+            self.tx.run("UPDATE lariat_job SET pending = pending - 1 WHERE row = ?1", [parent.row])?;
         }
         Ok(gone)
     }
@@ -82,7 +83,7 @@ impl Work<'_, '_> {
 
     fn children(&mut self, parent: i64, pending_only: bool) -> Result<Vec<String>, Fault> {
         let most = if pending_only { PENDING } else { i64::MAX };
-        let sql = "SELECT child FROM child WHERE parent = ?1 AND state <= ?2 ORDER BY state DESC";
+        let sql = "SELECT child FROM lariat_child WHERE parent = ?1 AND state <= ?2 ORDER BY state DESC";
         self.tx.all(sql, [parent, most], |columns| columns.get(0))
     }
 

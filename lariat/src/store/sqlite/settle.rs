@@ -52,7 +52,7 @@ impl Work<'_, '_> {
                 if let DelayedAttempt::Failed(failure) = attempt {
                     self.failed_attempt(job.row, failure)?;
                 }
-                self.tx.run("UPDATE job SET delay = ?2 WHERE row = ?1", [job.row, delay])?;
+                self.tx.run("UPDATE lariat_job SET delay = ?2 WHERE row = ?1", [job.row, delay])?;
                 let spot = self.spot(JobState::Delayed, due)?;
                 self.put(job.row, JobState::Active, spot)?;
                 self.emit(Kind::Delayed, id, Some(&due.to_string()), None)
@@ -73,7 +73,7 @@ impl Work<'_, '_> {
 
     fn failed_attempt(&mut self, row: i64, failure: &Failure) -> Result<(), Fault> {
         self.tx.run(
-            "UPDATE job SET made = made + 1, failed_reason = ?2, stacktrace = ?3 WHERE row = ?1",
+            "UPDATE lariat_job SET made = made + 1, failed_reason = ?2, stacktrace = ?3 WHERE row = ?1",
             params![row, failure.reason, traces(failure)],
         )?;
         Ok(())

@@ -23,7 +23,7 @@ const MOST_DROPPED: usize = 256;
 
 /// Makes a job active.
 const START: &str =
-    "UPDATE job SET state = 1, rank = 0, place = ?2, token = ?3, lock_until = ?4, suspect = 0, processed_on = ?5,
+    "UPDATE lariat_job SET state = 1, rank = 0, place = ?2, token = ?3, lock_until = ?4, suspect = 0, processed_on = ?5,
             starts = starts + 1, processed_by = ifnull(?6, processed_by)
      WHERE row = ?1";
 
@@ -48,7 +48,7 @@ impl Work<'_, '_> {
             return Ok(());
         }
         let due = self.tx.all(
-            "SELECT job.row, job.priority, p.custom FROM job LEFT JOIN payload p ON p.row = job.row
+            "SELECT j.row, j.priority, p.custom FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
              WHERE queue = ?1 AND state = ?2 AND rank <= ?3 ORDER BY rank, place LIMIT ?4",
             params![self.queue, code(JobState::Delayed), self.now, MOST_PROMOTED],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
@@ -56,7 +56,7 @@ impl Work<'_, '_> {
         for (row, priority, custom) in due {
             let spot = self.ready_spot(priority, Side::Behind)?;
             self.tx.run(
-                "UPDATE job SET state = ?2, rank = ?3, place = ?4, delay = 0 WHERE row = ?1",
+                "UPDATE lariat_job SET state = ?2, rank = ?3, place = ?4, delay = 0 WHERE row = ?1",
                 params![row, code(spot.state), spot.rank, spot.place],
             )?;
             self.moved(JobState::Delayed, spot.state)?;
@@ -145,7 +145,7 @@ impl Work<'_, '_> {
         for state in [JobState::Waiting, JobState::Prioritized] {
             if jobs.is_empty() && self.state()?.count(state) > 0 {
                 let sql = format!(
-                    "SELECT {COLUMNS} FROM job LEFT JOIN payload p ON p.row = job.row
+                    "SELECT {COLUMNS} FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
                      WHERE queue = ?1 AND state = ?2 ORDER BY rank, place LIMIT ?3"
                 );
                 let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -165,7 +165,7 @@ impl Work<'_, '_> {
     ) -> Result<bool, Fault> {
         let from = job.state().unwrap_or(JobState::Waiting);
         if job.name.is_none() {
-            self.tx.run("DELETE FROM job WHERE row = ?1", [job.row])?;
+            self.tx.run("DELETE FROM lariat_job WHERE row = ?1", [job.row])?;
             self.edit()?.leaves(from);
             taking.dropped.push(number_of(job.row).to_string());
             return Ok(false);

@@ -156,7 +156,7 @@ impl<'a> Tx<'a> {
         if let Some(row) = self.memory.find(self.connection, key)? {
             return Ok(row);
         }
-        self.run("INSERT INTO queue (prefix, name) VALUES (?1, ?2)", params![key.prefix, key.name])?;
+        self.run("INSERT INTO lariat_queue (prefix, name) VALUES (?1, ?2)", params![key.prefix, key.name])?;
         let row = self.connection.last_insert_rowid();
         self.memory.rows.insert(key.clone(), row);
         Ok(row)
@@ -169,7 +169,7 @@ impl<'a> Tx<'a> {
 
     /// Deletes a queue's row.
     pub(super) fn forget_queue(&mut self, key: &QueueKey, row: i64) -> Result<(), Fault> {
-        self.run("DELETE FROM queue WHERE row = ?1", [row])?;
+        self.run("DELETE FROM lariat_queue WHERE row = ?1", [row])?;
         self.memory.rows.remove(key);
         self.memory.queues.remove(&row);
         Ok(())

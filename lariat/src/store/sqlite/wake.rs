@@ -64,8 +64,8 @@ fn signal(connection: &Connection, memory: &mut Memory, key: &QueueKey) -> rusql
 
 /// When the next delayed job is due.
 pub(super) fn next_due(connection: &Connection, queue: i64) -> rusqlite::Result<Option<i64>> {
-    let mut statement =
-        connection.prepare_cached("SELECT rank FROM job WHERE queue = ?1 AND state = ?2 ORDER BY rank LIMIT 1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT rank FROM lariat_job WHERE queue = ?1 AND state = ?2 ORDER BY rank LIMIT 1")?;
     statement.query_row([queue, code(JobState::Delayed)], |row| row.get(0)).optional()
 }
 

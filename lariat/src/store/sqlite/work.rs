@@ -90,12 +90,14 @@ impl<'a, 'c> Work<'a, 'c> {
     /// The row of a job, if there is one of this id.
     pub(super) fn row_of(&self, id: &str) -> Result<Option<i64>, Fault> {
         if let Some(number) = as_number(id) {
-            let sql = "SELECT row FROM payload WHERE row = ?1 AND custom IS NULL";
+            let sql = "SELECT row FROM lariat_payload WHERE row = ?1 AND custom IS NULL";
             if let Some(row) = self.tx.one(sql, [job_row(self.queue, number)], |row| row.get(0))? {
                 return Ok(Some(row));
             }
         }
-        self.tx.one("SELECT job FROM custom_id WHERE queue = ?1 AND id = ?2", params![self.queue, id], |row| row.get(0))
+        self.tx.one("SELECT job FROM lariat_custom_id WHERE queue = ?1 AND id = ?2", params![self.queue, id], |row| {
+            row.get(0)
+        })
     }
 
     /// A job as its transitions see it.
@@ -108,7 +110,7 @@ impl<'a, 'c> Work<'a, 'c> {
 
     pub(super) fn find_row(&self, row: i64) -> Result<Option<Found>, Fault> {
         let sql = "SELECT state, token, lock_until, made, priority, delay, pending, unsuccessful, linked
-                   FROM job WHERE row = ?1";
+                   FROM lariat_job WHERE row = ?1";
         let found = self.tx.one(sql, [row], |columns| {
             let state: i64 = columns.get(0)?;
             Ok((
@@ -157,7 +159,7 @@ impl<'a, 'c> Work<'a, 'c> {
     /// Moves a job that nobody holds.
     pub(super) fn put(&mut self, row: i64, from: JobState, spot: Spot) -> Result<(), Fault> {
         self.tx.run(
-            "UPDATE job SET state = ?2, rank = ?3, place = ?4, token = NULL, lock_until = NULL, suspect = 0 WHERE row = ?1",
+            "UPDATE lariat_job SET state = ?2, rank = ?3, place = ?4, token = NULL, lock_until = NULL, suspect = 0 WHERE row = ?1",
             params![row, code(spot.state), spot.rank, spot.place],
         )?;
         self.moved(from, spot.state)

@@ -15,10 +15,10 @@ use tokio::sync::{oneshot, watch};
 use super::clock;
 use super::fault::{Fault, explain, explain_commit, is_busy, named};
 use super::file::{self, Identity};
-use super::open;
 use super::queue::QueueKey;
 use super::tx::{Memory, Tx, data_version};
 use super::wake::{Pace, Signal, Wakes};
+use super::{layout, open};
 use crate::error::{Error, ErrorKind};
 use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
 use crate::time::Timestamp;
@@ -398,7 +398,7 @@ impl Batch<'_> {
         while !left.is_empty() {
             let begun = self.step("BEGIN IMMEDIATE").and_then(|()| self.memory.begin(self.connection));
             let error = match begun {
-                Ok(renewed) => match renewed.then(|| open::check_version(self.connection)).transpose() {
+                Ok(renewed) => match renewed.then(|| layout::check_version(self.connection)).transpose() {
                     Ok(_) => return true,
                     Err(error) => {
                         self.give_up();

@@ -1,13 +1,14 @@
 -- The first layout. Times are Unix milliseconds, except those called *_until, which count on the clock of the boot
--- named in `store` (see clock.rs). Text that is JSON is stored as it came.
+-- named in lariat_store (see clock.rs). Text that is JSON is stored as it came.
 
-CREATE TABLE store (
+CREATE TABLE lariat_store (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    boot TEXT NOT NULL              -- under another boot every *_until is void
+    layout INTEGER NOT NULL,        -- the number of the last migration
+    boot TEXT NOT NULL DEFAULT ''    -- under another boot every *_until is void
 ) STRICT;
 
 -- One queue: its counters and its settings. Counts are kept, so that nothing on the way of a job has to count.
-CREATE TABLE queue (
+CREATE TABLE lariat_queue (
     row INTEGER PRIMARY KEY,
     prefix TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -36,7 +37,7 @@ CREATE TABLE queue (
 -- State: 0 waiting, 1 active, 2 delayed, 3 prioritized, 4 completed, 5 failed, 6 waiting-children.
 -- Jobs of a state run, or are listed, in the order of rank and place. Rank: of a prioritized job its priority, of a
 -- delayed one when it is due, of an ended one when it ended, else 0.
-CREATE TABLE job (
+CREATE TABLE lariat_job (
     row INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL,
     state INTEGER NOT NULL,
@@ -63,10 +64,10 @@ CREATE TABLE job (
     deferred_failure TEXT
 ) STRICT;
 
-CREATE INDEX job_order ON job (queue, state, rank, place);
+CREATE INDEX lariat_job_order ON lariat_job (queue, state, rank, place);
 
 -- What a producer said of a job. Apart from the rest, so that a step of a job does not write its payload anew.
-CREATE TABLE payload (
+CREATE TABLE lariat_payload (
     row INTEGER PRIMARY KEY,
     custom TEXT,                                -- the id, where it is not the number
     name TEXT NOT NULL,
@@ -79,7 +80,7 @@ CREATE TABLE payload (
     deduplication TEXT
 ) STRICT;
 
-CREATE TABLE custom_id (
+CREATE TABLE lariat_custom_id (
     queue INTEGER NOT NULL,
     id TEXT NOT NULL,
     job INTEGER NOT NULL,
@@ -88,7 +89,7 @@ CREATE TABLE custom_id (
 
 -- What a parent knows of its children. State: 0 pending, 1 completed (value), 2 failed and passed over (reason),
 -- 3 failed, and the parent with it.
-CREATE TABLE child (
+CREATE TABLE lariat_child (
     parent INTEGER NOT NULL,
     child TEXT NOT NULL,                        -- prefix:queue:id
     state INTEGER NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE child (
     PRIMARY KEY (parent, child)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE log (
+CREATE TABLE lariat_log (
     job INTEGER NOT NULL,
     n INTEGER NOT NULL,
     line TEXT NOT NULL,
@@ -104,7 +105,7 @@ CREATE TABLE log (
 ) STRICT, WITHOUT ROWID;
 
 -- Events of one moment, as events.rs packs them.
-CREATE TABLE event (
+CREATE TABLE lariat_event (
     queue INTEGER NOT NULL,
     n INTEGER NOT NULL,                         -- the number of the last of them
     at INTEGER NOT NULL,
@@ -113,7 +114,7 @@ CREATE TABLE event (
 ) STRICT, WITHOUT ROWID;
 
 -- A lane's last call and its answer. A worker's lane says who it is: the one whose address is not null.
-CREATE TABLE lane (
+CREATE TABLE lariat_lane (
     queue INTEGER NOT NULL,
     base TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -127,7 +128,7 @@ CREATE TABLE lane (
 ) STRICT, WITHOUT ROWID;
 
 -- Jobs that ended, by state and minute.
-CREATE TABLE metric (
+CREATE TABLE lariat_metric (
     queue INTEGER NOT NULL,
     state INTEGER NOT NULL,
     minute INTEGER NOT NULL,
@@ -136,7 +137,7 @@ CREATE TABLE metric (
     PRIMARY KEY (queue, state, minute)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE metric_total (
+CREATE TABLE lariat_metric_total (
     queue INTEGER NOT NULL,
     state INTEGER NOT NULL,
     ended INTEGER NOT NULL,

@@ -15,17 +15,21 @@ async fn family(lab: &Lab, queue: &Queue, children: i64, flag: &str) -> (JobId, 
     let sql = lab.sql();
     let row = |id: &JobId| (1_i64 << 40) | id.as_str().parse::<i64>().unwrap();
     sql.execute_batch("BEGIN IMMEDIATE").unwrap();
-    sql.execute("UPDATE job SET state = 6, pending = ?2 WHERE row = ?1", params![row(&parent), children]).unwrap();
-    sql.execute_batch("UPDATE queue SET waiting = waiting - 1, waiting_children = 1").unwrap();
+    sql.execute("UPDATE lariat_job SET state = 6, pending = ?2 WHERE row = ?1", params![row(&parent), children])
+        .unwrap();
+    sql.execute_batch("UPDATE lariat_queue SET waiting = waiting - 1, waiting_children = 1").unwrap();
     let link = if flag.is_empty() { String::new() } else { format!(r#","{flag}":true"#) };
     let link = format!(r#"{{"id":"{parent}","queueKey":"bull:mail"{link}}}"#);
     for id in &ids {
-        sql.execute("UPDATE job SET linked = 1 WHERE row = ?1", [row(id)]).unwrap();
+        sql.execute("UPDATE lariat_job SET linked = 1 WHERE row = ?1", [row(id)]).unwrap();
         let key = format!("bull:mail:{parent}");
-        sql.execute("UPDATE payload SET parent_key = ?2, parent = ?3 WHERE row = ?1", params![row(id), key, link])
-            .unwrap();
+        sql.execute(
+            "UPDATE lariat_payload SET parent_key = ?2, parent = ?3 WHERE row = ?1",
+            params![row(id), key, link],
+        )
+        .unwrap();
         let child = format!("bull:mail:{id}");
-        sql.execute("INSERT INTO child (parent, child, state) VALUES (?1, ?2, 0)", params![row(&parent), child])
+        sql.execute("INSERT INTO lariat_child (parent, child, state) VALUES (?1, ?2, 0)", params![row(&parent), child])
             .unwrap();
     }
     sql.execute_batch("COMMIT").unwrap();
@@ -56,8 +60,10 @@ async fn a_parent_runs_when_its_last_child_has_completed() {
     for child in &children {
         assert_eq!(queue.job(child).await.unwrap().unwrap().state, Some(JobState::Completed));
     }
-    let kept: i64 =
-        lab.sql().query_row("SELECT count(*) FROM child WHERE state = 1 AND value = '7'", [], |r| r.get(0)).unwrap();
+    let kept: i64 = lab
+        .sql()
+        .query_row("SELECT count(*) FROM lariat_child WHERE state = 1 AND value = '7'", [], |r| r.get(0))
+        .unwrap();
     assert_eq!(kept, 3);
     assert_eq!(queue.overview().await.unwrap().counts.waiting_children, 0);
 }
@@ -108,7 +114,7 @@ async fn a_family_goes_as_a_whole() {
     let left: i64 = lab
         .sql()
         .query_row(
-            "SELECT (SELECT count(*) FROM job) + (SELECT count(*) FROM payload) + (SELECT count(*) FROM child)",
+            "SELECT (SELECT count(*) FROM lariat_job) + (SELECT count(*) FROM lariat_payload) + (SELECT count(*) FROM lariat_child)",
             [],
             |r| r.get(0),
         )

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::SqliteStore;
 use super::queue::QueueKey;
 use crate::id::{Prefix, QueueName};
-use crate::store::url::{Durability, SqliteAddress, SqlitePlace};
+use crate::store::url::SqliteAddress;
 use crate::{Queue, Store};
 
 /// A folder of the test's own.
@@ -58,7 +58,6 @@ fn connect(path: &Path) -> Connection {
 
 /// A store with its parts in reach, in memory.
 fn bare() -> (SqliteStore, Arc<QueueKey>) {
-    let address = SqliteAddress { place: SqlitePlace::Memory, durability: Durability::Full };
     let key = QueueKey::new(&Prefix::default(), &QueueName::new("mail").unwrap());
-    (SqliteStore::new(&address), Arc::new(key))
+    (SqliteStore::new(&SqliteAddress::MEMORY), Arc::new(key))
 }

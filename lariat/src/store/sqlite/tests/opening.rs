@@ -1,7 +1,9 @@
 //! What a file has to be, and what is said when it is not.
 
+use rusqlite::Connection;
+
 use super::{Lab, connect};
-use crate::{Error, ErrorKind, JobState, Store};
+use crate::{Error, ErrorKind, JobState, Queue, Store};
 
 async fn refused(lab: &Lab) -> Error {
     let error = Store::connect(&lab.url()).await.unwrap_err();
@@ -35,8 +37,75 @@ async fn a_database_of_somebody_elses_is_left_alone() {
     let before = std::fs::read(lab.path()).unwrap();
     let error = refused(&lab).await;
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    assert!(error.to_string().contains("another program"), "{error}");
+    for words in ["another program (it has the tables people)", "?adopt=true"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
     assert_eq!(std::fs::read(lab.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_marked_by_another_program_is_left_alone_though_it_is_empty() {
+    let lab = Lab::new();
+    connect(&lab.path()).execute_batch("PRAGMA application_id = 7").unwrap();
+    let before = std::fs::read(lab.path()).unwrap();
+    let error = refused(&lab).await;
+    assert!(error.to_string().contains("another program: name"), "{error}");
+    assert_eq!(std::fs::read(lab.path()).unwrap(), before);
+}
+
+/// Numbers that another program may keep in the header of its file.
+fn header(db: &Connection) -> [i32; 2] {
+    ["user_version", "application_id"].map(|name| db.pragma_query_value(None, name, |row| row.get(0)).unwrap())
+}
+
+#[tokio::test]
+async fn a_database_that_is_to_be_shared_keeps_what_it_has() {
+    let lab = Lab::new();
+    let db = connect(&lab.path());
+    db.execute_batch(
+        "PRAGMA user_version = 12; PRAGMA application_id = 34;
+         CREATE TABLE job (title TEXT); INSERT INTO job VALUES ('baker'); CREATE INDEX job_order ON job (title);",
+    )
+    .unwrap();
+    let adopting = Store::connect(&format!("{}?adopt=true", lab.url())).await.unwrap();
+    let id = Queue::new(&adopting, "mail").unwrap().add("welcome", &"ada").await.unwrap();
+    assert_eq!(header(&db), [12, 34]);
+    let titles: String = db.query_row("SELECT group_concat(title) FROM job", [], |row| row.get(0)).unwrap();
+    assert_eq!(titles, "baker");
+    let named = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'lariat@_%' ESCAPE '@' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'";
+    let theirs: i64 = db.query_row(named, [], |row| row.get(0)).unwrap();
+    assert_eq!(theirs, 2, "all that we made has our name before it");
+
+    // From then on it is opened as any other, and the owner's next migration is none of ours.
+    drop(adopting);
+    db.execute_batch("PRAGMA user_version = 13; ALTER TABLE job ADD COLUMN wage INTEGER").unwrap();
+    let queue = lab.queue();
+    assert_eq!(queue.job(&id).await.unwrap().unwrap().record.data.get(), "\"ada\"");
+    queue.add("welcome", &"bea").await.unwrap();
+    assert_eq!(header(&db), [13, 34]);
+}
+
+#[tokio::test]
+async fn a_file_of_ours_alone_says_so_in_its_header() {
+    let lab = Lab::new();
+    lab.store().ping().await.unwrap();
+    assert_eq!(header(&lab.sql()), [0, 0x4c41_5254]);
+    let lab = Lab::new();
+    connect(&lab.path()).execute_batch("VACUUM").unwrap();
+    Store::connect(&lab.url()).await.unwrap();
+    assert_eq!(header(&lab.sql()), [0, 0x4c41_5254], "an empty file is made ours");
+}
+
+/// A table of the owner's that has the name of one of ours: nothing is changed.
+#[tokio::test]
+async fn a_name_that_is_taken_is_said_and_nothing_is_written() {
+    let lab = Lab::new();
+    let db = connect(&lab.path());
+    db.execute_batch("CREATE TABLE lariat_job (title TEXT)").unwrap();
+    let error = Store::connect(&format!("{}?adopt=true", lab.url())).await.unwrap_err();
+    assert!(error.to_string().contains("lariat_job in this database is not Lariat's"), "{error}");
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
 }
 
 #[tokio::test]
@@ -53,7 +122,7 @@ async fn a_file_that_is_no_database_is_left_alone() {
 async fn a_newer_layout_is_not_touched() {
     let lab = Lab::new();
     lab.queue().add("x", &1).await.unwrap();
-    lab.sql().execute_batch("PRAGMA user_version = 1000").unwrap();
+    lab.sql().execute_batch("UPDATE lariat_store SET layout = 1000").unwrap();
     let error = refused(&lab).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("layout 1000"), "{error}");
@@ -85,12 +154,12 @@ async fn a_layout_that_becomes_newer_while_the_file_is_open_is_not_touched() {
     let lab = Lab::new();
     let queue = lab.queue();
     queue.add("x", &1).await.unwrap();
-    lab.sql().execute_batch("PRAGMA user_version = 1000").unwrap();
+    lab.sql().execute_batch("UPDATE lariat_store SET layout = 1000").unwrap();
     for error in [queue.add("x", &2).await.unwrap_err(), queue.overview().await.unwrap_err()] {
         assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("layout 1000"), "{error}");
         assert!(error.to_string().contains("jobs.db"), "{error}");
     }
-    lab.sql().execute_batch("PRAGMA user_version = 1").unwrap();
+    lab.sql().execute_batch("UPDATE lariat_store SET layout = 1").unwrap();
     assert_eq!(queue.add("x", &2).await.unwrap().as_str(), "2");
     assert_eq!(queue.overview().await.unwrap().counts.waiting, 2);
 }
@@ -123,7 +192,7 @@ async fn a_file_that_is_taken_away_is_said_and_left() {
         assert_eq!(lab.queue().overview().await.unwrap().counts.waiting, waiting, "for others, too");
         if replaced {
             let kept = connect(&lab.folder.path().join("kept.db"));
-            let jobs: i64 = kept.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
+            let jobs: i64 = kept.query_row("SELECT count(*) FROM lariat_job", [], |row| row.get(0)).unwrap();
             assert_eq!(jobs, 1, "what was moved away has what it had");
         }
     }
@@ -171,14 +240,14 @@ async fn under_another_boot_locks_have_lapsed() {
     let id = queue.add("x", &1).await.unwrap();
     let sql = lab.sql();
     sql.execute_batch(
-        "UPDATE job SET state = 1, token = 'gone:1', lock_until = 9000000000000;
-         UPDATE queue SET waiting = 0, active = 1, searched_until = 9000000000000;
-         UPDATE store SET boot = 'an earlier one';",
+        "UPDATE lariat_job SET state = 1, token = 'gone:1', lock_until = 9000000000000;
+         UPDATE lariat_queue SET waiting = 0, active = 1, searched_until = 9000000000000;
+         UPDATE lariat_store SET boot = 'an earlier one';",
     )
     .unwrap();
     let queue = lab.queue();
     assert_eq!(queue.job(&id).await.unwrap().unwrap().state, Some(JobState::Active));
     assert_eq!(queue.locks(10).await.unwrap()[0].left, None);
-    let kept: i64 = sql.query_row("SELECT max(searched_until) FROM queue", [], |row| row.get(0)).unwrap();
+    let kept: i64 = sql.query_row("SELECT max(searched_until) FROM lariat_queue", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 0);
 }
