@@ -164,6 +164,10 @@ pub(crate) trait Backend: Send + Sync {
 
 /// The guide's code, compiled with the doc tests.
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/file.md")]
+struct FileGuide;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/redis.md")]
 struct Guide;
 

@@ -5,6 +5,7 @@ mod family;
 mod opening;
 mod packed;
 mod sharing;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
