@@ -79,6 +79,7 @@ pub(crate) async fn work_off(path: &Path) -> (u64, u64) {
     let worker = Worker::builder(&store, QUEUE)
         .concurrency(50)
         .stalled_interval(Duration::from_millis(20))
+        .max_stalled(1000)
         .start(async |_| Ok::<_, JobError>(()))
         .unwrap();
     let done = || async { queue.overview().await.unwrap().counts.unfinished() == 0 };
