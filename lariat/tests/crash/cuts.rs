@@ -104,7 +104,7 @@ fn cuts(
 fn lost<'a>(file: &Connection, told: &'a [Told]) -> Vec<&'a Told> {
     let there: HashSet<u64> = numbers(file).into_iter().collect();
     let is = |id: &str, holds: &str| -> bool {
-        let sql = format!("SELECT count(*) FROM job WHERE row & 0xffffffffff = {id} AND {holds}");
+        let sql = format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}");
         file.query_row(&sql, [], |row| row.get(0)).unwrap()
     };
     let holds = |told: &Told| match told {
@@ -157,7 +157,7 @@ async fn after_a_power_cut_at_any_moment_all_that_was_answered_is_there() {
         assert_eq!(lost(&file, &cut.told), Vec::<&Told>::new(), "cut {n}, {}", cut.folder.display());
         if n % WORKED == 0 {
             // As after the power is back.
-            file.execute_batch("UPDATE store SET boot = 'an earlier one'").unwrap();
+            file.execute_batch("UPDATE lariat_store SET boot = 'an earlier one'").unwrap();
             drop(file);
             let (completed, failed) = work_off(&cut.file()).await;
             assert_eq!(completed + failed, jobs);

@@ -169,8 +169,8 @@ async fn kills_on_one_file(kills: usize, rng: &mut fastrand::Rng) -> usize {
     for kill in 1..=kills {
         let before = history(&orders.history).len();
         let mut process = orders.start();
-        // sleep: the moment is left to chance
         let longest = *rng.choice(&[8_000, 60_000]).unwrap();
+        // sleep: the moment is left to chance
         tokio::time::sleep(Duration::from_micros(rng.u64(0..longest))).await;
         process.kill();
         busy += usize::from(history(&orders.history).len() > before);
@@ -194,7 +194,7 @@ fn assert_nothing_lost(lab: &Lab, told: &[Told]) {
     let file = connect(&lab.path());
     assert_whole(&file);
     let of_state = |state: i64| -> HashSet<u64> {
-        let mut jobs = file.prepare("SELECT row & 0xffffffffff FROM job WHERE state = ?1").unwrap();
+        let mut jobs = file.prepare("SELECT row & 0xffffffffff FROM lariat_job WHERE state = ?1").unwrap();
         let numbers = jobs.query_map([state], |row| row.get::<_, i64>(0)).unwrap();
         numbers.map(|number| number.unwrap().cast_unsigned()).collect()
     };

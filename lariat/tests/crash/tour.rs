@@ -29,7 +29,7 @@ pub(crate) async fn tour(store: &Store, orders: &Orders, history: Arc<History>) 
     let hand = Manual::builder(store, &orders.queue).stalled_interval(HOUR).start().unwrap();
     let caller = caller(orders);
     wait::until_async("the file is made, and searched", || async {
-        caller.query_row("SELECT count(*) FROM queue WHERE searched_until > 0", [], |row| row.get(0)) == Ok(1)
+        caller.query_row("SELECT count(*) FROM lariat_queue WHERE searched_until > 0", [], |row| row.get(0)) == Ok(1)
     })
     .await;
     caller.execute_batch("CREATE TABLE receipt (job TEXT NOT NULL) STRICT").unwrap();
@@ -44,7 +44,7 @@ pub(crate) async fn tour(store: &Store, orders: &Orders, history: Arc<History>) 
 
 /// Says it of the job's row.
 fn job(id: &JobId, holds: &str) -> String {
-    format!("SELECT count(*) FROM job WHERE row & 0xffffffffff = {id} AND {holds}")
+    format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}")
 }
 
 impl Tour {
@@ -83,11 +83,11 @@ impl Tour {
         edit.progress(&42).await.unwrap();
         self.holds("progress", job(&id, "progress = '42'"));
         edit.data(&"new").await.unwrap();
-        self.holds("data", "SELECT count(*) FROM payload WHERE data = '\"new\"'".to_owned());
+        self.holds("data", "SELECT count(*) FROM lariat_payload WHERE data = '\"new\"'".to_owned());
         edit.log(vec!["one".into(), "two".into()], None).await.unwrap();
-        self.holds("log", "SELECT count(*) = 2 FROM log".to_owned());
+        self.holds("log", "SELECT count(*) = 2 FROM lariat_log".to_owned());
         edit.trim_log(1).await.unwrap();
-        self.holds("trim_log", "SELECT count(*) FROM log".to_owned());
+        self.holds("trim_log", "SELECT count(*) FROM lariat_log".to_owned());
         edit.remove().await.unwrap();
     }
 
@@ -127,7 +127,7 @@ impl Tour {
     }
 
     async fn settings(&self, store: &Store) {
-        let queue = |holds: &str| format!("SELECT count(*) FROM queue WHERE {holds}");
+        let queue = |holds: &str| format!("SELECT count(*) FROM lariat_queue WHERE {holds}");
         self.queue.pause().await.unwrap();
         self.holds("pause", queue("paused = 1"));
         self.queue.resume().await.unwrap();
@@ -203,7 +203,7 @@ async fn handle(taken: Job, orders: Orders, history: Arc<History>) -> Result<Out
             let sql = job(taken.id(), "progress = '7'");
             history.tell(&Told::Holds { what: "a handler's progress".into(), sql, by: By::Store });
             taken.log("a row").await?;
-            let sql = "SELECT count(*) FROM log WHERE line = 'a row'".to_owned();
+            let sql = "SELECT count(*) FROM lariat_log WHERE line = 'a row'".to_owned();
             history.tell(&Told::Holds { what: "a handler's log".into(), sql, by: By::Store });
             Err(JobError::retry("not yet"))
         }
