@@ -31,7 +31,8 @@ fn trace(lab: &Lab, orders: &Orders, done: impl Fn(&[Told]) -> bool) -> Option<V
 fn adds(lab: &Lab, options: &str) -> Option<Vec<Event>> {
     let orders = Orders { url: format!("{}{options}", lab.url()), adders: 1, adds: ADDS, ..lab.orders() };
     let events = trace(lab, &orders, |told| told.len() as u64 == ADDS)?;
-    assert!(history(&orders.history).iter().all(|told| matches!(told, Told::Added { .. })));
+    let told = history(&orders.history);
+    assert!(told.iter().all(|told| matches!(told, Told::Added { .. })), "{told:?}");
     Some(events)
 }
 
