@@ -62,7 +62,8 @@ impl<'c> Completing<'c> {
     /// An error means that nothing of it is kept, and the handler may go on, fail or try again; where it
     /// [`is_unknown`](Error::is_unknown) (writing the file failed at the last moment) all of it may yet be found kept after a
     /// crash. [`Closed`](crate::ErrorKind::Closed): the handler was told to stop meanwhile, since the job was cancelled or
-    /// its time is over. It blocks until the commit is on the disk.
+    /// its time is over. It blocks until the commit is on the disk; with a connection of yours that is set to less than
+    /// `synchronous=full`, which is SQLite's default, it is not there yet.
     pub fn commit(self) -> Result<Committed, Error> {
         let Completing { tx, mut joined } = self;
         joined.held.commit(tx)?;

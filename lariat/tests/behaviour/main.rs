@@ -16,6 +16,7 @@ mod file;
 mod finished;
 mod fixture;
 mod health;
+mod hooks;
 mod lane;
 mod locks;
 mod queue;

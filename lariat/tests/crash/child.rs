@@ -14,6 +14,9 @@ use lariat::{Job, JobError, Queue, Store, Worker, WorkerEvent};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
 
+use crate::tour::tour;
+use crate::ways::all_ways;
+
 const ORDERS: &str = "LARIAT_CRASH_CHILD";
 
 /// What a process is to do.
@@ -31,6 +34,19 @@ pub(crate) struct Orders {
     pub lock_duration: Duration,
     /// How long a job takes at most.
     pub job: Duration,
+    pub errand: Errand,
+    /// How durable the commits of connections of the process's own are: `PRAGMA synchronous`.
+    pub caller: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Errand {
+    /// To add jobs and complete them, for as long as it lives.
+    Crowd,
+    /// To add jobs that end in all ways a job can, to check the file in between, and to close it when all have ended.
+    AllWays,
+    /// To do one of each thing that is answered, and to say what holds since.
+    Tour,
 }
 
 impl Orders {
@@ -105,6 +121,23 @@ pub(crate) enum Told {
         id: String,
         why: String,
     },
+    /// The store took that the attempt failed, and it is the job's turn again.
+    Retried {
+        id: String,
+    },
+    Failed {
+        id: String,
+    },
+    /// A transaction in which the job was completed is committed.
+    Committed {
+        id: String,
+    },
+    /// What was answered, and a query of one row that says whether it is so.
+    Holds {
+        what: String,
+        sql: String,
+        by: By,
+    },
     LockLost {
         id: String,
     },
@@ -113,11 +146,19 @@ pub(crate) enum Told {
     },
 }
 
+/// Whose commit was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum By {
+    Store,
+    /// On a connection of the process's own.
+    Caller,
+}
+
 /// Where lines of a history are written.
-struct History(File);
+pub(crate) struct History(File);
 
 impl History {
-    fn tell(&self, told: &Told) {
+    pub(crate) fn tell(&self, told: &Told) {
         let line = format!("{}\n", serde_json::to_string(told).unwrap());
         // One write, which is whole or not there; a process that is killed in between has not told.
         assert_eq!((&self.0).write(line.as_bytes()).unwrap(), line.len());
@@ -147,17 +188,26 @@ async fn carry_out(orders: Orders) {
     let store = Store::open(&orders.url).unwrap();
     let history = OpenOptions::new().create(true).append(true).open(&orders.history).unwrap();
     let history = Arc::new(History(history));
+    match orders.errand {
+        Errand::Crowd => crowd(&store, &orders, &history).await,
+        Errand::AllWays => all_ways(store, &orders, history).await,
+        Errand::Tour => tour(&store, &orders, history).await,
+    }
+    // The test says when this ends.
+    std::future::pending::<()>().await;
+}
+
+async fn crowd(store: &Store, orders: &Orders, history: &Arc<History>) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..orders.adders {
-        let (store, orders, history) = (store.clone(), orders.clone(), Arc::clone(&history));
+        let (store, orders, history) = (store.clone(), orders.clone(), Arc::clone(history));
         tasks.spawn(async move { add(&store, &orders, &history, n).await });
     }
     if orders.concurrency > 0 {
+        let (store, orders, history) = (store.clone(), orders.clone(), Arc::clone(history));
         tasks.spawn(async move { work(&store, &orders, &history).await });
     }
     tasks.join_all().await;
-    // The file stays open: the test says when this ends.
-    std::future::pending::<()>().await;
 }
 
 /// Each on a lane of its own, so that their calls meet in one commit.

@@ -9,7 +9,7 @@ use interop::wait;
 use lariat::{JobError, Queue, Store, Worker};
 
 use crate::child::{Orders, Told, history};
-use crate::lab::{Lab, QUEUE, assert_whole, connect, numbers, url};
+use crate::lab::{Lab, QUEUE, assert_whole, connect, numbers, url, wal};
 
 const ROUNDS: usize = 30;
 
@@ -38,10 +38,6 @@ fn copies(lab: &Lab, orders: &Orders, rounds: usize, rng: &mut fastrand::Rng) ->
     copies
 }
 
-fn wal(path: &Path) -> PathBuf {
-    path.with_extension("db-wal")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_of_any_moment_has_all_that_was_answered_and_can_be_worked_to_the_end() {
     let seed = fastrand::u64(..);
@@ -65,7 +61,7 @@ async fn a_copy_of_any_moment_has_all_that_was_answered_and_can_be_worked_to_the
         // As after a power cut.
         file.execute_batch("UPDATE lariat_store SET boot = 'an earlier one'").unwrap();
         drop(file);
-        work_off(&path, there.len() as u64).await;
+        assert_eq!(work_off(&path).await, (there.len() as u64, 0));
         assert_whole(&connect(&path));
     }
     assert!(running > 0, "some of the copies had jobs in the middle of their work");
@@ -76,18 +72,21 @@ fn state(file: &rusqlite::Connection, id: &str) -> i64 {
     file.query_row("SELECT state FROM lariat_job WHERE row & 0xffffffffff = ?1", [number], |row| row.get(0)).unwrap()
 }
 
-async fn work_off(path: &Path, jobs: u64) {
+/// Has all jobs end that have not yet; returns how many have then been completed, and how many have failed.
+pub(crate) async fn work_off(path: &Path) -> (u64, u64) {
     let store = Store::open(&url(path)).unwrap();
     let queue = Queue::new(&store, QUEUE).unwrap();
     let worker = Worker::builder(&store, QUEUE)
         .concurrency(50)
         .stalled_interval(Duration::from_millis(20))
+        .max_stalled(1000)
         .start(async |_| Ok::<_, JobError>(()))
         .unwrap();
-    let done = || async { queue.overview().await.unwrap().counts.completed >= jobs };
+    let done = || async { queue.overview().await.unwrap().counts.unfinished() == 0 };
     wait::until_async("its jobs are done", done).await;
-    assert_eq!(queue.overview().await.unwrap().counts.failed, 0);
+    let counts = queue.overview().await.unwrap().counts;
     worker.close(Duration::from_secs(1)).await;
+    (counts.completed, counts.failed)
 }
 
 /// A WAL of which only the first part reached the disk: whatever part that is, the file is whole and has the first jobs.

@@ -164,16 +164,18 @@ fn ten_processes_share_a_file() {
     let orders =
         Orders { adders: 1, adds: EACH, concurrency: 4, lock_duration: Duration::from_secs(30), ..lab.orders() };
     let crew: Vec<Process> = (0..10).map(|_| orders.start()).collect();
-    let told = |wanted: fn(&Told) -> bool| history(&orders.history).iter().filter(|told| wanted(told)).count();
     wait::until("all jobs are added and completed", || {
-        told(|told| matches!(told, Told::Added { .. })) as u64 == 10 * EACH
-            && told(|told| matches!(told, Told::Completed { .. })) as u64 == 10 * EACH
+        let (mut added, mut completed) = (0, 0);
+        for told in history(&orders.history) {
+            match told {
+                Told::Added { .. } => added += 1,
+                Told::Completed { .. } => completed += 1,
+                Told::Ended { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        (added, completed) == (10 * EACH, 10 * EACH)
     });
     drop(crew);
-    let wrong: Vec<_> = history(&orders.history)
-        .into_iter()
-        .filter(|told| !matches!(told, Told::Added { .. } | Told::Ended { .. } | Told::Completed { .. }))
-        .collect();
-    assert_eq!(wrong, []);
     assert_whole(&connect(&lab.path()));
 }

@@ -1,12 +1,14 @@
 //! SIGKILL at any moment: what was answered stays, what was begun is done again.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use interop::wait;
 use lariat::{JobRecord, JobState, NewJob, Queue};
 
 use crate::child::{Orders, Process, Told, history};
-use crate::lab::{Lab, assert_whole, connect, numbers};
+use crate::copy::work_off;
+use crate::lab::{Lab, assert_whole, connect, numbers, times};
 
 const JOBS: u64 = 1000;
 const LANES: u64 = 4;
@@ -82,7 +84,7 @@ fn judge(jobs: &[JobRecord], told: &[Told]) -> u32 {
                 assert!(jobs[id.as_str()].stalled_counter > 0, "{line:?}, but nobody else had the job");
             }
             Told::Completed { .. } | Told::StoreLost { .. } => {}
-            Told::Added { .. } | Told::NotAdded { .. } => panic!("nobody adds here: {line:?}"),
+            _ => panic!("nobody does that here: {line:?}"),
         }
     }
     let mut found = 0;
@@ -127,5 +129,82 @@ fn number(told: &Told) -> u64 {
     match told {
         Told::Added { id } => id.parse().unwrap(),
         _ => panic!("{told:?}"),
+    }
+}
+
+/// Kills of processes that have just been started, on this many files at a time; a file sees so many at most.
+const EARLY_KILLS: usize = 40;
+const FILES: usize = 2;
+const ON_ONE_FILE: usize = 100;
+
+/// One process after the other adds and works, and is killed at any moment: while it opens the file, reads the WAL of the
+/// one before, commits, or searches for its jobs. All that was answered to any of them is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_outlives_any_number_of_kills() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut lanes = tokio::task::JoinSet::new();
+    for lane in 0..FILES {
+        lanes.spawn(async move {
+            let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(lane as u64));
+            let (mut left, mut busy) = (times(EARLY_KILLS) / FILES, 0);
+            while left > 0 {
+                let kills = left.min(ON_ONE_FILE);
+                busy += kills_on_one_file(kills, &mut rng).await;
+                left -= kills;
+            }
+            busy
+        });
+    }
+    let busy: usize = lanes.join_all().await.into_iter().sum();
+    eprintln!("{busy} of {} kills met a process to which something had been answered", times(EARLY_KILLS));
+    assert!(busy > 0);
+}
+
+/// Returns how many of the processes had been answered something.
+async fn kills_on_one_file(kills: usize, rng: &mut fastrand::Rng) -> usize {
+    let lab = Lab::new();
+    let orders = Orders { adders: 2, adds: u64::MAX, concurrency: 4, job: Duration::from_millis(1), ..lab.orders() };
+    let mut busy = 0;
+    for kill in 1..=kills {
+        let before = history(&orders.history).len();
+        let mut process = orders.start();
+        let longest = *rng.choice(&[8_000, 60_000]).unwrap();
+        // sleep: the moment is left to chance
+        tokio::time::sleep(Duration::from_micros(rng.u64(0..longest))).await;
+        process.kill();
+        busy += usize::from(history(&orders.history).len() > before);
+        // Not each time: closing the file would spare the next process the WAL.
+        if kill == kills || rng.u8(0..3) == 0 {
+            assert_nothing_lost(&lab, &history(&orders.history));
+        }
+    }
+    lab.queue().add("last", &0).await.unwrap();
+    let (completed, failed) = work_off(&lab.path()).await;
+    assert_eq!((completed, failed), (numbers(&connect(&lab.path())).len() as u64, 0));
+    busy
+}
+
+/// The file is whole, and has all that was answered.
+fn assert_nothing_lost(lab: &Lab, told: &[Told]) {
+    if told.is_empty() {
+        // There may be no file, or none with a table.
+        return;
+    }
+    let file = connect(&lab.path());
+    assert_whole(&file);
+    let of_state = |state: i64| -> HashSet<u64> {
+        let mut jobs = file.prepare("SELECT row & 0xffffffffff FROM lariat_job WHERE state = ?1").unwrap();
+        let numbers = jobs.query_map([state], |row| row.get::<_, i64>(0)).unwrap();
+        numbers.map(|number| number.unwrap().cast_unsigned()).collect()
+    };
+    let (there, completed) = (numbers(&file).into_iter().collect::<HashSet<_>>(), of_state(4));
+    for line in told {
+        match line {
+            Told::Added { id } => assert!(there.contains(&id.parse().unwrap()), "job {id} is lost"),
+            Told::Completed { id } => assert!(completed.contains(&id.parse().unwrap()), "job {id} is not completed"),
+            Told::NotAdded { why } | Told::StoreLost { why } => panic!("{why}"),
+            _ => {}
+        }
     }
 }

@@ -8,7 +8,7 @@ use lariat::{Queue, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::child::Orders;
+use crate::child::{Errand, Orders};
 
 pub(crate) const QUEUE: &str = "mail";
 
@@ -24,6 +24,15 @@ impl Lab {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("jobs.db")
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        wal(&self.path())
+    }
+
+    /// Of the time before the file has a WAL.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path().with_extension("db-journal")
     }
 
     /// With `durability=full`, which is what is said when nothing is.
@@ -50,8 +59,21 @@ impl Lab {
             concurrency: 0,
             lock_duration: Duration::from_secs(1),
             job: Duration::from_millis(4),
+            errand: Errand::Crowd,
+            caller: "full".to_owned(),
         }
     }
+}
+
+/// How often something is done that is left to chance: as often as is sane for each change of the code, or with the
+/// environment variable `LARIAT_CRASH_TIMES` so many times as often.
+pub(crate) fn times(usual: usize) -> usize {
+    let times = std::env::var("LARIAT_CRASH_TIMES").map_or(1, |times| times.parse().expect("a number"));
+    usual * times
+}
+
+pub(crate) fn wal(path: &Path) -> PathBuf {
+    path.with_extension("db-wal")
 }
 
 pub(crate) fn url(path: &Path) -> String {

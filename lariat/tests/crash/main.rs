@@ -5,7 +5,12 @@
 
 mod child;
 mod copy;
+mod cuts;
+mod disk;
 mod faults;
 mod kill;
 mod lab;
 mod power;
+mod tour;
+mod trace;
+mod ways;

@@ -1,88 +1,52 @@
-//! Power cuts, as far as the system calls tell: what is answered was synced before. The trace is `strace`'s.
+//! Power cuts, as far as the system calls tell: what is answered was synced before.
+//!
+//! Adds are looked at as calls: the sync comes between the write and the answer. Of everything else that is answered it is
+//! looked at what the disk holds at that moment, should nothing be there of what was not synced.
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use interop::wait;
+use rusqlite::Connection;
 
-use crate::child::{Orders, Process, Told, history};
+use crate::child::{By, Errand, Orders, Told, history};
+use crate::disk::{Disk, Fate};
 use crate::lab::Lab;
+use crate::trace::{self, Event, Synced};
 
 const ADDS: u64 = 40;
 
-/// One add after the other, traced. None, with a line that says why, where nothing can be traced.
-fn trace(lab: &Lab, options: &str) -> Option<Vec<Call>> {
-    let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: strace is not installed, or this machine does not let it trace");
+/// What a process did until this much was told. None, with a line that says why, where nothing can be traced.
+fn trace(lab: &Lab, orders: &Orders, done: impl Fn(&[Told]) -> bool) -> Option<Vec<Event>> {
+    if !trace::possible() {
         return None;
     }
+    let path = lab.folder.path().join("trace");
+    let process = trace::start(lab, orders, &path);
+    wait::until("all is done", || done(&history(&orders.history)));
+    trace::end(process);
+    Some(trace::read(lab, &[path]))
+}
+
+/// One add after the other.
+fn adds(lab: &Lab, options: &str) -> Option<Vec<Event>> {
     let orders = Orders { url: format!("{}{options}", lab.url()), adders: 1, adds: ADDS, ..lab.orders() };
-    let traced = lab.folder.path().join("trace");
-    let program = orders.command();
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate,rename", "-o"]).arg(&traced);
-    strace.arg(program.get_program()).args(program.get_args());
-    strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut process = Process(strace.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
-    wait::until("all is added", || history(&orders.history).len() as u64 == ADDS);
-    // The program ends with its stdin, and strace with it, so the trace is whole.
-    drop(process.0.stdin.take());
-    process.0.wait().unwrap();
-    assert!(history(&orders.history).iter().all(|told| matches!(told, Told::Added { .. })));
-    Some(calls(&fs::read_to_string(traced).unwrap()))
-}
-
-/// The beginning or the end of a system call on a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Call {
-    name: String,
-    file: String,
-    ended: Option<bool>,
-}
-
-/// Lines are `PID name(3</path>, …) = result`, or that in two parts, `… <unfinished ...>` and `<... name resumed>…`.
-fn calls(trace: &str) -> Vec<Call> {
-    let mut open: HashMap<&str, Call> = HashMap::new();
-    let mut calls = Vec::new();
-    for line in trace.lines() {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
-        let rest = rest.trim_start();
-        let went_well = || rest.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-'));
-        if rest.starts_with("<... ") {
-            if let Some(call) = open.remove(pid) {
-                calls.push(Call { ended: Some(went_well()), ..call });
-            }
-            continue;
-        }
-        let Some((name, arguments)) = rest.split_once('(') else { continue };
-        let Some((_, file)) = arguments.split_once('<') else { continue };
-        let Some((file, _)) = file.split_once('>') else { continue };
-        let call = Call { name: name.to_owned(), file: file.to_owned(), ended: None };
-        calls.push(call.clone());
-        if rest.ends_with("<unfinished ...>") {
-            open.insert(pid, call);
-        } else {
-            calls.push(Call { ended: Some(went_well()), ..call });
-        }
-    }
-    calls
+    let events = trace(lab, &orders, |told| told.len() as u64 == ADDS)?;
+    let told = history(&orders.history);
+    assert!(told.iter().all(|told| matches!(told, Told::Added { .. })), "{told:?}");
+    Some(events)
 }
 
 /// How many answers were told while something of the WAL was not synced, and how many after a sync.
-fn judge(calls: &[Call], lab: &Lab) -> (u64, u64) {
-    let is = |call: &Call, path: &Path| Path::new(&call.file) == path;
-    let (wal, history) = (lab.path().with_extension("db-wal"), lab.orders().history);
-    let (mut unsynced, mut synced) = (0, 0);
+fn judge(events: &[Event], lab: &Lab) -> (u64, u64) {
+    let (mut wal, mut unsynced, mut synced) = (None, 0, 0);
     // Written since the last answer, and not synced since it was written.
     let (mut written, mut dirty) = (false, false);
-    for call in calls {
-        match (&*call.name, call.ended) {
-            ("pwrite64" | "write", None) if is(call, &wal) => (written, dirty) = (true, true),
-            ("fdatasync" | "fsync", Some(true)) if is(call, &wal) => dirty = false,
-            ("write", None) if is(call, &history) => {
+    for event in events {
+        match event {
+            Event::Made { file, path } if *path == lab.wal() => wal = Some(*file),
+            Event::Written { file, .. } if Some(*file) == wal => (written, dirty) = (true, true),
+            Event::SyncEnded { what: Synced::File(file), .. } if Some(*file) == wal => dirty = false,
+            Event::Told(_) => {
                 assert!(std::mem::take(&mut written), "an answer before anything was written");
                 *(if dirty { &mut unsynced } else { &mut synced }) += 1;
             }
@@ -95,14 +59,12 @@ fn judge(calls: &[Call], lab: &Lab) -> (u64, u64) {
 #[test]
 fn what_is_answered_is_on_the_disk() {
     let lab = Lab::new();
-    let Some(calls) = trace(&lab, "") else { return };
-    assert_eq!(judge(&calls, &lab), (0, ADDS));
+    let Some(events) = adds(&lab, "") else { return };
+    assert_eq!(judge(&events, &lab), (0, ADDS));
     // The names of the file and its WAL have to be on the disk, too.
-    let position = |wanted: &dyn Fn(&Call) -> bool| calls.iter().position(wanted).expect("it is in the trace");
-    let folder = position(&|call| {
-        call.ended == Some(true) && call.name.ends_with("sync") && Path::new(&call.file) == lab.folder.path()
-    });
-    let first = position(&|call| Path::new(&call.file) == lab.orders().history);
+    let position = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted).expect("it is in the trace");
+    let folder = position(&|event| matches!(event, Event::SyncEnded { what: Synced::Folder, .. }));
+    let first = position(&|event| matches!(event, Event::Told(_)));
     assert!(folder < first, "the folder is synced before the first answer");
 }
 
@@ -110,25 +72,84 @@ fn what_is_answered_is_on_the_disk() {
 #[test]
 fn with_normal_the_trace_shows_that_nothing_is_synced() {
     let lab = Lab::new();
-    let Some(calls) = trace(&lab, "?durability=normal") else { return };
-    assert_eq!(judge(&calls, &lab), (ADDS, 0));
+    let Some(events) = adds(&lab, "?durability=normal") else { return };
+    assert_eq!(judge(&events, &lab), (ADDS, 0));
+}
+
+/// Something that was answered.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what it was is shown")]
+struct Answered {
+    what: String,
+    by: By,
+    /// Whether the disk surely held it then, and whether it did so before.
+    holds: bool,
+    held: bool,
+}
+
+/// One of each thing that is answered. The caller's own connections commit with this `synchronous`.
+fn tour(options: &str, caller: &str) -> Option<Vec<Answered>> {
+    let lab = Lab::new();
+    let url = format!("{}{options}", lab.url());
+    let orders = Orders { url, errand: Errand::Tour, caller: caller.to_owned(), ..lab.orders() };
+    let last = |told: &[Told]| matches!(told.last(), Some(Told::Holds { what, .. }) if what == LAST);
+    let events = trace(&lab, &orders, last)?;
+    let (mut disk, mut answered) = (Disk::default(), Vec::new());
+    let mut before = lab.folder.path().join("none");
+    for (n, event) in events.iter().enumerate() {
+        disk.see(event);
+        match event {
+            Event::Told(Told::Holds { what, sql, by }) => {
+                let folder = lab.folder.path().join(n.to_string());
+                std::fs::create_dir(&folder).unwrap();
+                disk.after_a_cut(&mut Fate::nothing(), &folder);
+                let (holds, held) = (holds(&folder, sql), holds(&before, sql));
+                answered.push(Answered { what: what.clone(), by: *by, holds, held });
+                before = folder;
+            }
+            Event::Told(told) => panic!("{told:?}"),
+            _ => {}
+        }
+    }
+    Some(answered)
+}
+
+/// What the tour says at its end.
+pub(crate) const LAST: &str = "the end";
+
+fn holds(folder: &Path, sql: &str) -> bool {
+    // Where nothing was synced, there is no file, or no table.
+    let file = Connection::open(folder.join("jobs.db"));
+    file.and_then(|file| file.query_row(sql, [], |row| row.get(0))).unwrap_or(false)
 }
 
 #[test]
-fn a_trace_is_read() {
-    let trace = "7 pwrite64(5</a-wal>, \"x(<\"..., 24, 0) = 24\n\
-                 7 fdatasync(5</a-wal> <unfinished ...>\n\
-                 8 write(3</h>, \"{}\\n\", 3) = 3\n\
-                 7 <... fdatasync resumed>) = -1 EIO (Input/output error)\n\
-                 8 +++ exited with 0 +++\n";
-    let call = |name: &str, file: &str, ended| Call { name: name.into(), file: file.into(), ended };
-    let expected = [
-        call("pwrite64", "/a-wal", None),
-        call("pwrite64", "/a-wal", Some(true)),
-        call("fdatasync", "/a-wal", None),
-        call("write", "/h", None),
-        call("write", "/h", Some(true)),
-        call("fdatasync", "/a-wal", Some(false)),
-    ];
-    assert_eq!(calls(trace), expected);
+fn whatever_is_answered_is_on_the_disk() {
+    let Some(answered) = tour("", "full") else { return };
+    for answer in &answered {
+        assert!(answer.holds, "{answer:?}");
+    }
+    let new = |by| answered.iter().filter(|answer| answer.by == by && !answer.held).count();
+    // What the worker does meanwhile may be there already when it is told.
+    assert!(new(By::Store) >= 36 && new(By::Caller) == 3, "{answered:#?}");
+}
+
+/// A commit is as durable as the connection that makes it is set to be: of those that are not synced nothing is claimed.
+fn assert_only_synced_by(answered: &[Answered], synced: By) {
+    // What an older state of the file said as well says nothing.
+    for answer in answered.iter().filter(|answer| !answer.held) {
+        assert_eq!(answer.holds, answer.by == synced, "{answer:?}");
+    }
+}
+
+#[test]
+fn with_normal_only_the_commits_of_a_caller_who_syncs_are_on_the_disk() {
+    let Some(answered) = tour("?durability=normal", "full") else { return };
+    assert_only_synced_by(&answered, By::Caller);
+}
+
+#[test]
+fn the_commits_of_a_caller_who_does_not_sync_are_not() {
+    let Some(answered) = tour("", "normal") else { return };
+    assert_only_synced_by(&answered, By::Store);
 }

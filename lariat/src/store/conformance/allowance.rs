@@ -17,6 +17,9 @@ cases! {
     by_hand_none_starts_for_a_while,
     a_job_that_is_to_fail_does_not_count,
     without_a_limit_nothing_is_counted,
+    a_workers_window_stands_before_the_queues,
+    a_window_is_not_prolonged_by_later_starts,
+    a_window_that_is_over_limits_nothing,
 }
 
 const HOUR: u64 = 3_600_000;
@@ -128,4 +131,30 @@ fn without_a_limit_nothing_is_counted(w: &World) {
     w.take(2);
     w.configure(Setting::RateLimit(Some(limit(1))));
     assert_eq!(ids(&w.take(3)), "3");
+}
+
+fn a_workers_window_stands_before_the_queues(w: &World) {
+    w.add_all((0..3).map(|_| job()));
+    w.configure(Setting::RateLimit(Some(limit(1))));
+    let worker = RateLimit { max: 5, duration: ms(HOUR / 4) };
+    assert_eq!(ids(&held(&w.take_limited(3, worker))), "1");
+    let Hint::LimitedFor(left) = w.take_limited(3, worker).hint else { panic!("it is limited") };
+    assert!(left <= ms(HOUR / 4), "{left:?}");
+}
+
+fn a_window_is_not_prolonged_by_later_starts(w: &World) {
+    w.add_all((0..3).map(|_| job()));
+    let longer = RateLimit { max: 2, duration: ms(2 * HOUR) };
+    assert_eq!(ids(&held(&w.take_limited(1, limit(2)))), "1");
+    assert_eq!(ids(&held(&w.take_limited(1, longer))), "2");
+    assert!(is_limited(w.take_limited(1, longer).hint));
+}
+
+fn a_window_that_is_over_limits_nothing(w: &World) {
+    w.add(job());
+    w.configure(Setting::RateLimit(Some(limit(1))));
+    w.one();
+    assert!(w.overview().limited_for.is_some());
+    w.hands.end_window();
+    assert_eq!(w.overview().limited_for, None);
 }

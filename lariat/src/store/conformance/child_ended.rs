@@ -2,7 +2,10 @@
 
 use super::cases;
 use super::world::{Held, World, job};
+use crate::error::Refusal;
 use crate::job::{JobState, Keep};
+use crate::store::change::Change;
+use crate::store::exchange::Verdict;
 
 cases! {
     the_last_child_frees_its_parent,
@@ -16,6 +19,15 @@ cases! {
     a_child_that_is_not_kept_still_tells,
     a_child_that_is_retried_is_waited_for,
     a_parent_that_is_gone_is_let_be,
+    a_freed_parent_with_a_delay_waits_for_its_time,
+    a_failure_has_a_delayed_parent_run_at_once,
+    a_failure_fails_a_parent_that_runs,
+    a_failure_means_nothing_to_a_parent_that_has_failed,
+    a_child_that_was_forgotten_is_not_waited_for_again,
+    a_failed_child_that_is_tried_anew_counts_once,
+    a_child_that_failed_its_parent_may_make_good,
+    a_child_that_fails_and_is_not_kept_is_waited_for_no_longer,
+    an_ended_child_that_is_removed_changes_nothing,
 }
 
 /// A parent in `waiting-children`, and its children, which are held. `1` is the parent.
@@ -125,4 +137,98 @@ fn a_parent_that_is_gone_is_let_be(w: &World) {
     w.accept(held[0].fail_with("boom", Keep::NONE, 0));
     w.accept(held[1].complete());
     assert_eq!(w.shown(), "completed 2");
+}
+
+fn again() -> Change {
+    Change::Reprocess { from: None, reset_made: false, reset_started: false }
+}
+
+fn a_freed_parent_with_a_delay_waits_for_its_time(w: &World) {
+    let children = family(w, 1, "");
+    w.hands.put_off("1", 500);
+    w.accept(children[0].complete());
+    assert_eq!(w.shown(), "delayed 1, completed 2");
+    let due = w.now().as_millis() + 500;
+    assert!(w.told().contains(&format!("delayed jobId=1 delay={due}")));
+    w.pass(500);
+    assert_eq!(w.one().id.as_str(), "1");
+}
+
+fn a_failure_has_a_delayed_parent_run_at_once(w: &World) {
+    w.add_all([job().delay(500), job()]);
+    w.hands.adopt("1", "2", "fpof");
+    w.accept(w.one().fail());
+    assert_eq!(w.shown(), "waiting 1, failed 2");
+    let parent = w.one();
+    assert_eq!((parent.record.delay.as_millis(), parent.record.deferred_failure.is_some()), (0, true));
+}
+
+fn a_failure_fails_a_parent_that_runs(w: &World) {
+    let all = w.add_all([job(), job()]);
+    w.hands.adopt("1", "2", "fpof");
+    let held = w.take(2);
+    w.accept(held[1].fail());
+    assert_eq!(w.shown(), "active 1, failed 2");
+    assert!(w.record(&all[0]).deferred_failure.is_some());
+    assert_eq!(w.settle(held[0].complete()), Verdict::Refused(Refusal::FailedChildren));
+}
+
+fn a_failure_means_nothing_to_a_parent_that_has_failed(w: &World) {
+    let all = w.add_all([job(), job()]);
+    w.hands.adopt("1", "2", "fpof");
+    let held = w.take(2);
+    w.accept(held[0].fail());
+    w.accept(held[1].fail());
+    assert_eq!(w.shown(), "failed 1 2");
+    assert_eq!(w.record(&all[0]).deferred_failure, None);
+}
+
+fn a_child_that_was_forgotten_is_not_waited_for_again(w: &World) {
+    let children = family(w, 2, "rdof");
+    w.accept(children[0].fail());
+    w.change(&children[0].id, again()).unwrap();
+    w.accept(w.one().complete());
+    assert_eq!(w.shown(), "active 3, completed 2, waiting-children 1", "there is the other one still");
+    w.change(&children[0].id, again()).unwrap();
+    w.accept(children[1].complete());
+    assert_eq!(w.shown(), "waiting 1 2, completed 3", "the first one is not waited for");
+}
+
+fn a_failed_child_that_is_tried_anew_counts_once(w: &World) {
+    let children = family(w, 1, "");
+    w.accept(children[0].fail());
+    w.change(&children[0].id, again()).unwrap();
+    assert_eq!(w.shown(), "waiting 2, waiting-children 1");
+    w.accept(w.one().complete());
+    assert_eq!(w.shown(), "waiting 1, completed 2");
+}
+
+fn a_child_that_failed_its_parent_may_make_good(w: &World) {
+    w.add_all([job(), job()]);
+    w.hands.adopt("1", "2", "fpof");
+    let held = w.take(2);
+    w.accept(held[1].fail());
+    w.change(&held[1].id, again()).unwrap();
+    assert_eq!(w.settle(held[0].complete()), Verdict::Refused(Refusal::PendingChildren));
+    w.accept(w.one().complete());
+    w.pass(1);
+    w.accept(held[0].complete());
+    assert_eq!(w.shown(), "completed 2 1");
+}
+
+fn a_child_that_fails_and_is_not_kept_is_waited_for_no_longer(w: &World) {
+    let children = family(w, 2, "");
+    w.accept(children[0].fail_with("boom", Keep::NONE, 0));
+    assert_eq!(w.shown(), "active 3, waiting-children 1");
+    w.accept(children[1].fail_with("boom", Keep::NONE, 0));
+    assert_eq!(w.shown(), "waiting 1");
+}
+
+fn an_ended_child_that_is_removed_changes_nothing(w: &World) {
+    let children = family(w, 2, "");
+    w.accept(children[0].complete());
+    w.change(&children[0].id, Change::Remove { children: false }).unwrap();
+    assert_eq!(w.shown(), "active 3, waiting-children 1");
+    w.accept(children[1].complete());
+    assert_eq!(w.shown(), "waiting 1, completed 3");
 }

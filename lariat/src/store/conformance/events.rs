@@ -16,6 +16,9 @@ cases! {
     the_end_is_where_nothing_is_yet,
     who_waits_hears_what_comes,
     a_wait_that_is_over_is_no_error,
+    as_many_as_asked_for_over_several_calls,
+    from_a_time_on,
+    the_oldest_go,
 }
 
 fn stream(w: &World) -> std::sync::Arc<dyn EventStore> {
@@ -96,4 +99,34 @@ fn a_wait_that_is_over_is_no_error(w: &World) {
     let end = read(w, None, 100).upto;
     let over = w.runtime.block_on(stream(w).events(Some(&end), 100, Duration::from_millis(30))).unwrap();
     assert_eq!((over.events.len(), over.upto), (0, end));
+}
+
+fn as_many_as_asked_for_over_several_calls(w: &World) {
+    for _ in 0..3 {
+        w.add(job());
+    }
+    assert_eq!(read(w, Some("0-0"), 3).events.len(), 3);
+    assert_eq!(read(w, Some("0-0"), 4).events.len(), 4);
+}
+
+fn from_a_time_on(w: &World) {
+    w.add(job());
+    let first = read(w, Some("0-0"), 9).upto;
+    let at = |id: &str| id.split_once('-').unwrap().0.to_owned();
+    let later = || crate::time::Timestamp::now().as_millis() > at(&first).parse::<i64>().unwrap();
+    interop::wait::until("it is a later time", later);
+    w.add(job());
+    let last = read(w, Some("0-0"), 9).upto;
+    let since = read(w, Some(&format!("{}-0", at(&last))), 9);
+    assert_eq!(since.upto, last);
+    let lines: Vec<_> = since.events.iter().map(line).collect();
+    assert!(lines.ends_with(&["waiting jobId=2".to_owned()]) && lines.len() <= 2, "{lines:?}");
+}
+
+fn the_oldest_go(w: &World) {
+    for _ in 0..4 {
+        w.add_all((0..2_200).map(|_| job()));
+    }
+    let kept = read(w, Some("0-0"), usize::MAX >> 12).events.len();
+    assert!((10_000..11_000).contains(&kept), "{kept}");
 }

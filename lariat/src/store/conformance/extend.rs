@@ -12,6 +12,7 @@ cases! {
     none_are_asked_for,
     many_at_once,
     of_ids_of_every_kind,
+    somebody_elses_is_taken,
 }
 
 fn extend(w: &World, claims: &[Claim]) -> Vec<Verdict> {
@@ -64,4 +65,12 @@ fn of_ids_of_every_kind(w: &World) {
     w.add_all(["a", "0x1", "ü", "a b", "'"].map(|id| job().id(id)));
     let claims: Vec<_> = w.take(5).iter().map(super::world::Held::claim).collect();
     assert_eq!(extend(w, &claims), vec![Verdict::Extended; 5]);
+}
+
+fn somebody_elses_is_taken(w: &World) {
+    w.add(job());
+    let held = w.one();
+    w.hands.give_lock("1", "another:1");
+    assert_eq!(extend(w, &[held.claim()]), [Verdict::Taken]);
+    assert_eq!(extend(w, &[held.by("another:1").claim()]), [Verdict::Extended]);
 }

@@ -1,7 +1,7 @@
 //! Ends: completed and failed, what is recorded and told.
 
 use super::cases;
-use super::world::{World, held, ids, job};
+use super::world::{World, held, id, ids, job};
 use crate::job::{JobState, Keep};
 use crate::store::exchange::Verdict;
 
@@ -18,6 +18,10 @@ cases! {
     drained_is_told_when_nothing_is_left,
     drained_is_not_told_while_something_is,
     the_newest_end_is_listed_last,
+    one_with_an_id_of_its_own_ends_alike,
+    what_is_handed_in_last_decides_whether_the_queue_is_drained,
+    drained_is_not_told_to_one_who_waits_for_what_is_due,
+    parents_are_freed_in_the_order_of_the_ends,
 }
 
 fn a_completed_job_has_its_result(w: &World) {
@@ -149,4 +153,54 @@ fn the_newest_end_is_listed_last(w: &World) {
         w.accept(held.complete());
     }
     assert_eq!(w.shown(), "completed 3 2 1");
+}
+
+fn one_with_an_id_of_its_own_ends_alike(w: &World) {
+    for (custom, plain) in [("a", "2"), ("b", "4")] {
+        w.add_all([job().id(custom), job()]);
+        for held in w.take(2) {
+            w.accept(if custom == "a" { held.complete() } else { held.fail() });
+        }
+        let record = |of: &str| {
+            let record = w.record(&id(of));
+            let value = record.return_value.map(|value| value.get().to_owned());
+            (record.attempts_made, record.attempts_started, record.finished_on, value, record.failed_reason)
+        };
+        assert_eq!(record(custom), record(plain));
+        assert_eq!(record(custom).0, 1);
+    }
+}
+
+fn what_is_handed_in_last_decides_whether_the_queue_is_drained(w: &World) {
+    w.add_all([job(), job()]);
+    let held = w.take(2);
+    w.exchange(vec![held[0].complete(), held[1].delay(500)], 0);
+    assert!(!w.told().contains(&"drained".to_owned()));
+    w.pass(500);
+    w.add(job());
+    let held = w.take(2);
+    w.exchange(vec![held[0].delay(500), held[1].complete()], 0);
+    assert!(w.told().contains(&"drained".to_owned()));
+}
+
+fn drained_is_not_told_to_one_who_waits_for_what_is_due(w: &World) {
+    w.add_all([job(), job().delay(500)]);
+    let held = w.one();
+    assert!(w.exchange(vec![held.complete()], 1).jobs.is_empty());
+    assert!(!w.told().contains(&"drained".to_owned()));
+}
+
+/// In one call as in several: each goes to the front, also the one that a rule sets free by removing a child.
+fn parents_are_freed_in_the_order_of_the_ends(w: &World) {
+    w.add_all((0..7).map(|_| job()));
+    w.hands.adopt("1", "3", "");
+    w.hands.adopt("2", "4", "");
+    let held = w.take(7);
+    w.accept(held[0].wait_for_children());
+    w.accept(held[1].wait_for_children());
+    w.accept(held[2].fail());
+    w.pass(1);
+    let fail = held[4].fail_with("boom", Keep::last(1), 1);
+    w.exchange(vec![fail, held[3].complete(), held[5].complete(), held[6].complete()], 0);
+    assert_eq!(w.shown(), "waiting 2 1, completed 4 6 7, failed 5");
 }

@@ -22,6 +22,15 @@ pub(super) trait Hands {
     /// Lets a job be one that is to fail when it is taken next.
     fn doom(&self, id: &str, reason: &str);
 
+    /// Gives a job a delay, in ms, wherever it is.
+    fn put_off(&self, id: &str, delay: i64);
+
+    /// Lets a job be one that a scheduler has made.
+    fn schedule(&self, id: &str, scheduler: &str);
+
+    /// Lets a job's record be gone, and its id be where it is.
+    fn lose_record(&self, id: &str);
+
     /// Lets the last search for stalled jobs be long ago.
     fn forget_search(&self);
 
@@ -82,6 +91,19 @@ impl Hands for OnTheServer {
 
     fn doom(&self, id: &str, reason: &str) {
         self.run(&["HSET", &format!("@:{id}"), "defa", reason]);
+    }
+
+    fn put_off(&self, id: &str, delay: i64) {
+        self.run(&["HSET", &format!("@:{id}"), "delay", &delay.to_string()]);
+    }
+
+    fn schedule(&self, id: &str, scheduler: &str) {
+        self.run(&["HSET", &format!("@:{id}"), "rjk", scheduler]);
+        self.run(&["ZADD", "@:repeat", "1", scheduler]);
+    }
+
+    fn lose_record(&self, id: &str) {
+        self.run(&["DEL", &format!("@:{id}")]);
     }
 
     fn forget_search(&self) {
@@ -151,6 +173,19 @@ impl Hands for InTheFile {
 
     fn doom(&self, id: &str, reason: &str) {
         self.edit(id, "deferred_failure = ?1", reason);
+    }
+
+    fn put_off(&self, id: &str, delay: i64) {
+        self.edit(id, "delay = ?1", delay);
+    }
+
+    fn schedule(&self, id: &str, scheduler: &str) {
+        let sql = "UPDATE lariat_payload SET scheduler = ?2 WHERE row = ?1";
+        assert_eq!(self.sql().execute(sql, params![self.row(id), scheduler]).unwrap(), 1);
+    }
+
+    fn lose_record(&self, id: &str) {
+        assert_eq!(self.sql().execute("DELETE FROM lariat_payload WHERE row = ?1", [self.row(id)]).unwrap(), 1);
     }
 
     fn forget_search(&self) {

@@ -16,6 +16,7 @@ mod events;
 mod extend;
 mod faults;
 mod finish;
+mod forget;
 mod hands;
 mod law;
 mod metrics;

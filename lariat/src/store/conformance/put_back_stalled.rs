@@ -1,7 +1,7 @@
 //! The search for stalled jobs: suspected first, put back when the next search finds them still without a lock.
 
 use super::cases;
-use super::world::{LOCK, World, id, ids, job};
+use super::world::{LOCK, World, id, ids, job, ms};
 use crate::store::exchange::Recover;
 
 cases! {
@@ -16,6 +16,10 @@ cases! {
     a_large_queue_is_searched_to_its_end,
     an_outcome_after_it_is_refused,
     an_empty_queue_has_none,
+    only_one_that_was_suspected,
+    one_of_a_scheduler_never_too_often,
+    one_that_is_to_fail_still_is,
+    more_than_one_slice_can_hold,
 }
 
 fn one_without_a_lock_is_put_back_by_the_second_search(w: &World) {
@@ -150,4 +154,53 @@ fn an_empty_queue_has_none(w: &World) {
     w.add(job());
     assert!(w.recover(1).is_empty());
     assert_eq!(w.shown(), "waiting 1");
+}
+
+fn only_one_that_was_suspected(w: &World) {
+    w.add_all([job(), job()]);
+    w.one();
+    w.recover(1);
+    w.one();
+    w.hands.lapse("1");
+    w.hands.lapse("2");
+    assert_eq!(w.recover(1), ["1"]);
+    assert_eq!(w.shown(), "waiting 1, active 2");
+}
+
+fn one_of_a_scheduler_never_too_often(w: &World) {
+    w.add(job());
+    w.hands.schedule("1", "nightly");
+    for _ in 0..3 {
+        assert_eq!(w.one().record.deferred_failure, None);
+        w.hands.lapse("1");
+        w.recover(1);
+        assert_eq!(w.recover(1), ["1"]);
+    }
+}
+
+fn one_that_is_to_fail_still_is(w: &World) {
+    w.add(job());
+    w.hands.doom("1", "doomed");
+    w.one();
+    w.hands.lapse("1");
+    w.recover(5);
+    w.recover(5);
+    assert_eq!(w.one().record.deferred_failure.as_deref(), Some("doomed"));
+}
+
+fn more_than_one_slice_can_hold(w: &World) {
+    const MANY: usize = 2_100;
+    w.add_all((0..MANY).map(|_| job()));
+    let mut taken = 0;
+    while taken < MANY {
+        let mut exchange = w.exchange_of(vec![], 300);
+        exchange.lease.lock_duration = ms(1);
+        taken += w.send(&exchange).jobs.len();
+    }
+    let newest = || w.runtime.block_on(w.queue.held(u64::MAX >> 12)).unwrap().pop().unwrap();
+    interop::wait::until("the locks have lapsed", || newest().left.is_none());
+    assert!(w.recover(1).is_empty());
+    assert_eq!(w.recover(1).len(), MANY);
+    let counts = w.overview().counts;
+    assert_eq!((counts.waiting, counts.active), (MANY as u64, 0));
 }

@@ -5,6 +5,7 @@ use super::world::{World, id, job};
 use crate::id::QueueName;
 use crate::job::JobState;
 use crate::store::change::Setting;
+use crate::store::view::Page;
 
 cases! {
     pages_from_both_ends,
@@ -13,6 +14,7 @@ cases! {
     a_job_that_is_not_there,
     queues_are_listed_by_name,
     queues_are_apart,
+    a_page_says_where_the_next_one_begins,
 }
 
 fn pages_from_both_ends(w: &World) {
@@ -69,4 +71,13 @@ fn queues_are_apart(w: &World) {
     assert!(w.runtime.block_on(other.job(&id("1"))).unwrap().is_none());
     w.runtime.block_on(other.configure(Setting::Pause)).unwrap();
     assert_eq!(w.take(1).len(), 1);
+}
+
+fn a_page_says_where_the_next_one_begins(w: &World) {
+    w.add_all((0..5).map(|_| job()));
+    let next = |from, count| {
+        let page = Page { state: JobState::Waiting, from, count, oldest_first: true };
+        w.runtime.block_on(w.queue.page(&page)).unwrap().next
+    };
+    assert_eq!([next(0, 2), next(2, 2), next(4, 2), next(5, 2)], [2, 4, 5, 5]);
 }

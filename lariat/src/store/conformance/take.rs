@@ -21,6 +21,8 @@ cases! {
     what_came_back_is_handed_out_again_under_another_token,
     a_job_that_is_to_fail_is_handed_out_with_the_reason,
     taking_is_told,
+    an_id_without_a_record_is_dropped,
+    who_has_no_name_leaves_the_last_ones,
 }
 
 fn waiting_jobs_first_then_by_priority(w: &World) {
@@ -137,4 +139,24 @@ fn taking_is_told(w: &World) {
     w.told();
     w.one();
     assert_eq!(w.told(), ["active jobId=1 prev=waiting"]);
+}
+
+fn an_id_without_a_record_is_dropped(w: &World) {
+    w.add_all([job(), job().priority(1), job()]);
+    w.hands.lose_record("1");
+    w.hands.lose_record("2");
+    let answer = w.exchange(vec![], 3);
+    assert_eq!(ids(&held(&answer)), "3");
+    assert_eq!(answer.dropped.iter().map(|dropped| dropped.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(w.shown(), "active 3");
+    assert!(w.exchange(vec![], 3).dropped.is_empty());
+}
+
+fn who_has_no_name_leaves_the_last_ones(w: &World) {
+    let id = w.add(job());
+    w.accept(w.one().put_back());
+    let mut exchange = w.exchange_of(vec![], 1);
+    exchange.lease.worker = None;
+    assert_eq!(w.send(&exchange).jobs.len(), 1);
+    assert_eq!(w.record(&id).processed_by.as_deref(), Some("w"));
 }

@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::world::{World, job};
+use super::world::{World, id, job};
 use super::{PATIENCE, cases};
-use crate::store::change::{Change, Setting};
+use crate::id::JobId;
+use crate::store::change::{Change, ChangeJob, Setting};
 use crate::store::exchange::Woken;
 
 cases! {
@@ -17,6 +18,10 @@ cases! {
     a_resume_ends_it,
     work_that_may_not_start_does_not,
     who_closes_wakes_another,
+    a_retry_by_hand_ends_it,
+    a_parent_set_free_ends_it,
+    a_due_time_ends_it,
+    a_parent_set_free_where_none_may_start_does_not,
 }
 
 /// Waits, and does something meanwhile.
@@ -70,8 +75,13 @@ fn a_job_that_comes_back_ends_it(w: &World) {
     }
 }
 
-fn a_promotion_ends_it(w: &World) {
+/// A store may go by the clock of the machine as to what is due.
+fn at_this_time(w: &World) {
     w.pass(crate::time::Timestamp::now().as_millis() - w.now().as_millis());
+}
+
+fn a_promotion_ends_it(w: &World) {
+    at_this_time(w);
     let id = w.add(job().delay(3_600_000));
     use_up_due(w);
     let change = crate::store::change::ChangeJob { id, now: w.now(), holder: None, change: Change::Promote };
@@ -108,4 +118,101 @@ fn who_closes_wakes_another(w: &World) {
     closing.wake_another = true;
     w.send(&closing);
     assert_eq!(waits(w, PATIENCE), Woken::Ready);
+}
+
+fn a_retry_by_hand_ends_it(w: &World) {
+    let id = w.add(job());
+    w.accept(w.one().fail());
+    use_up(w);
+    let change = again(w, &id, Change::Reprocess { from: None, reset_made: false, reset_started: false });
+    assert_eq!(woken(w, w.queue.change(&change)), Woken::Ready);
+}
+
+fn again(w: &World, id: &JobId, change: Change) -> ChangeJob {
+    ChangeJob { id: id.clone(), now: w.now(), holder: None, change }
+}
+
+/// A parent that waits for a child, which is held, and for another one, which is delayed; nobody is to be woken.
+fn family(w: &World) -> super::world::Held {
+    at_this_time(w);
+    w.add_all([job(), job(), job().delay(3_600_000)]);
+    w.hands.adopt("1", "2", "");
+    w.hands.adopt("1", "3", "");
+    let mut held = w.take(2);
+    w.accept(held.remove(0).wait_for_children());
+    use_up(w);
+    held.remove(0)
+}
+
+fn a_parent_set_free_ends_it(w: &World) {
+    let child = family(w);
+    let remove = again(w, &id("3"), Change::Remove { children: false });
+    w.runtime.block_on(w.queue.change(&remove)).unwrap();
+    use_up(w);
+    let end = w.exchange_of(vec![child.complete()], 0);
+    assert_eq!(woken(w, w.queue.exchange(&end, PATIENCE)), Woken::Ready);
+    w.accept(w.one().complete());
+
+    w.add_all([job(), job().delay(3_600_000)]);
+    w.hands.adopt("4", "5", "");
+    w.accept(w.one().wait_for_children());
+    use_up(w);
+    let remove = again(w, &id("5"), Change::Remove { children: false });
+    assert_eq!(woken(w, w.queue.change(&remove)), Woken::Ready, "its child is removed");
+}
+
+fn a_parent_set_free_where_none_may_start_does_not(w: &World) {
+    let child = family(w);
+    w.accept(child.complete());
+    w.add(job());
+    w.one();
+    w.configure(Setting::Concurrency(Some(1)));
+    use_up(w);
+    w.change(&id("3"), Change::Remove { children: false }).unwrap();
+    assert_eq!(w.shown(), "waiting 1, active 4, completed 2");
+    assert_eq!(waits(w, Duration::from_millis(50)), Woken::TimedOut, "as many run as may");
+    w.add(job());
+    assert_eq!(waits(w, Duration::from_millis(50)), Woken::TimedOut);
+
+    w.configure(Setting::Concurrency(None));
+    w.add(job().delay(3_600_000));
+    w.hands.adopt("1", "6", "");
+    w.accept(w.one().wait_for_children());
+    w.configure(Setting::Pause);
+    use_up(w);
+    w.change(&id("6"), Change::Remove { children: false }).unwrap();
+    assert_eq!(waits(w, Duration::from_millis(50)), Woken::TimedOut, "it is paused");
+}
+
+fn a_due_time_ends_it(w: &World) {
+    at_this_time(w);
+    let in_5_s = |step: &str| {
+        assert_eq!(waits(w, PATIENCE), Woken::DueAt(w.now().after(Duration::from_secs(5))), "{step}");
+        w.pass(3_600_000);
+        let held = w.one();
+        w.pass(-3_600_000);
+        held
+    };
+    w.add(job().delay(5_000));
+    let held = in_5_s("added");
+    use_up(w);
+    w.accept(held.delay(5_000));
+    w.accept(in_5_s("delayed").complete());
+    use_up(w);
+    let id = w.add(job().delay(3_600_000));
+    use_up_due(w);
+    w.change(&id, Change::Delay(Duration::from_secs(5))).unwrap();
+    w.accept(in_5_s("changed").complete());
+    w.configure(Setting::Pause);
+    w.add(job().delay(5_000));
+    w.configure(Setting::Resume);
+    w.accept(in_5_s("resumed").complete());
+    w.add_all([job(), job()]);
+    w.hands.adopt("4", "5", "");
+    w.hands.put_off("4", 5_000);
+    let mut held = w.take(2);
+    w.accept(held.remove(0).wait_for_children());
+    use_up(w);
+    w.accept(held.remove(0).complete());
+    in_5_s("set free");
 }

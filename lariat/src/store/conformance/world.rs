@@ -354,6 +354,7 @@ impl World {
         let mut found = Vec::new();
         loop {
             let slice = self.runtime.block_on(self.queue.recover(&recover)).unwrap();
+            assert!(slice.ids.len() <= 200, "a slice is short: {}", slice.ids.len());
             found.extend(slice.ids.iter().map(ToString::to_string));
             match slice.more {
                 None => return found,

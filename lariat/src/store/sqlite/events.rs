@@ -150,6 +150,9 @@ pub(super) fn read(file: &Connection, key: &QueueKey, after: &str, most: usize) 
     let Some(queue) = queue::find(file, key)? else { return Ok(nothing(after)) };
     let (at, n) = after.split_once('-').unwrap_or(("0", "0"));
     let (at, n): (i64, i64) = (at.parse().unwrap_or(i64::MAX), n.parse().unwrap_or(i64::MAX));
+    // A queue that was forgotten counts anew: all that is there came behind what was read before.
+    let mut newest = file.prepare_cached("SELECT ifnull(max(n), 0) FROM lariat_event WHERE queue = ?1")?;
+    let n = if n > newest.query_row([queue], |row| row.get(0))? { 0 } else { n };
     let since = if n == 0 { at } else { i64::MIN };
     let mut statement = file
         .prepare_cached("SELECT n, at, packed FROM lariat_event WHERE queue = ?1 AND n > ?2 AND at >= ?3 ORDER BY n")?;

@@ -88,6 +88,10 @@ impl Work<'_, '_> {
             self.tell_others(id, job.row, state, value)?;
         }
         if keep.count == Some(0) {
+            if job.linked {
+                // A parent that was not told waits on for one that can be tried anew: this one cannot.
+                self.unlink(job.row)?;
+            }
             self.remove_row(job.row, JobState::Active)?;
         } else {
             self.write_end(job.row, end)?;

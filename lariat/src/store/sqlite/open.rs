@@ -27,9 +27,15 @@ pub(super) fn writer(address: &SqliteAddress) -> Result<Connection, Error> {
     };
     connection.busy_timeout(PATIENCE).map_err(Fault::from)?;
     plans(&connection).map_err(Fault::from)?;
-    layout::check(&connection, address.adopt)?;
+    check(&connection, address.adopt)?;
     prepare(&mut connection, address).map_err(Error::from)?;
     Ok(connection)
+}
+
+/// Whether the file may be ours. In one transaction: another process may make it ours between two looks.
+fn check(connection: &Connection, adopt: bool) -> Result<(), Error> {
+    let one_moment = connection.unchecked_transaction().map_err(Fault::from)?;
+    layout::check(&one_moment, adopt)
 }
 
 /// A connection that reads; the file must have been opened for writing before.
@@ -137,4 +143,38 @@ fn this_boot(work: &Connection) -> Result<(), Fault> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_that_another_process_makes_ours_meanwhile_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.db");
+        let mut ours = Connection::open(&path).unwrap();
+        wal(&ours).unwrap();
+        let mut other = Connection::open(&path).unwrap();
+        let (mut looks, made) = (0, Arc::new(AtomicBool::new(false)));
+        let makes = Arc::clone(&made);
+        let between_two_looks = move |seen: AuthContext<'_>| {
+            looks += i32::from(matches!(seen.action, AuthAction::Select));
+            if looks == 2 && !makes.swap(true, Ordering::Relaxed) {
+                let work = other.transaction().unwrap();
+                layout::migrate(&work).unwrap();
+                work.commit().unwrap();
+            }
+            Authorization::Allow
+        };
+        ours.authorizer(Some(between_two_looks)).unwrap();
+        check(&ours, false).unwrap();
+        assert!(made.load(Ordering::Relaxed), "it looked twice");
+        check(&ours, false).unwrap();
+    }
 }

@@ -1,0 +1,213 @@
+//! A process that does one of each thing that is answered, one after the other, and says of each what holds since.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use interop::wait;
+use lariat::rusqlite::{Connection, TransactionBehavior};
+use lariat::{
+    IntoOutcome, Job, JobError, JobId, Manual, NewJob, Outcome, Queue, RateLimit, Store, TakenJob, Worker, WorkerEvent,
+};
+use lariat_lock::LockStore;
+
+use crate::child::{By, History, Orders, Told};
+use crate::power::LAST;
+use crate::ways::{caller, renew};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Tour {
+    queue: Queue,
+    caller: Connection,
+    locks: Arc<dyn LockStore>,
+    history: Arc<History>,
+}
+
+pub(crate) async fn tour(store: &Store, orders: &Orders, history: Arc<History>) {
+    let queue = Queue::new(store, &orders.queue).unwrap();
+    // The first search for stalled jobs is a commit, too: it is not to come in between.
+    let hand = Manual::builder(store, &orders.queue).stalled_interval(HOUR).start().unwrap();
+    let caller = caller(orders);
+    wait::until_async("the file is made, and searched", || async {
+        caller.query_row("SELECT count(*) FROM lariat_queue WHERE searched_until > 0", [], |row| row.get(0)) == Ok(1)
+    })
+    .await;
+    caller.execute_batch("CREATE TABLE receipt (job TEXT NOT NULL) STRICT").unwrap();
+    let locks = store.locks(&orders.queue).unwrap();
+    let mut tour = Tour { queue, caller, locks, history };
+    tour.adds().await;
+    tour.changes().await;
+    tour.by_hand(&hand).await;
+    tour.settings(store).await;
+    tour.worker(store, orders).await;
+}
+
+/// Says it of the job's row.
+fn job(id: &JobId, holds: &str) -> String {
+    format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}")
+}
+
+impl Tour {
+    fn holds(&self, what: &str, sql: String) {
+        self.history.tell(&Told::Holds { what: what.to_owned(), sql, by: By::Store });
+    }
+
+    fn add(&self, name: &str) -> lariat::Adding<'_> {
+        self.queue.add(name, &0).attempts(2)
+    }
+
+    async fn adds(&self) {
+        let id = self.add("n").await.unwrap();
+        self.holds("add", job(&id, "state = 0"));
+        let ids = self.queue.add_bulk((0..3).map(|n| NewJob::new("n", &n))).await.unwrap();
+        self.holds("add_bulk", job(&ids[2], "state = 0"));
+        let id = self.add("n").delay(HOUR).await.unwrap();
+        self.holds("add, delayed", job(&id, "state = 2"));
+        let id = self.add("n").priority(5).await.unwrap();
+        self.holds("add, prioritized", job(&id, "state = 3"));
+        for id in ids.iter().chain([&id]) {
+            self.queue.edit(id).remove().await.unwrap();
+            self.holds("remove", job(id, "true").replace("count(*)", "count(*) = 0"));
+        }
+    }
+
+    async fn changes(&self) {
+        let id = self.add("n").delay(HOUR).await.unwrap();
+        let edit = self.queue.edit(&id);
+        edit.delay(HOUR * 2).await.unwrap();
+        self.holds("delay", job(&id, "delay = 7200000"));
+        edit.priority(7, false).await.unwrap();
+        self.holds("priority", job(&id, "priority = 7"));
+        edit.promote().await.unwrap();
+        self.holds("promote", job(&id, "state = 3"));
+        edit.progress(&42).await.unwrap();
+        self.holds("progress", job(&id, "progress = '42'"));
+        edit.data(&"new").await.unwrap();
+        self.holds("data", "SELECT count(*) FROM lariat_payload WHERE data = '\"new\"'".to_owned());
+        edit.log(vec!["one".into(), "two".into()], None).await.unwrap();
+        self.holds("log", "SELECT count(*) = 2 FROM lariat_log".to_owned());
+        edit.trim_log(1).await.unwrap();
+        self.holds("trim_log", "SELECT count(*) FROM lariat_log".to_owned());
+        edit.remove().await.unwrap();
+    }
+
+    async fn take(&self, hand: &Manual) -> TakenJob {
+        let taken = hand.take().await.unwrap().unwrap();
+        self.holds("take", job(taken.job().id(), "state = 1"));
+        renew(&*self.locks, taken.job()).await;
+        taken
+    }
+
+    async fn by_hand(&mut self, hand: &Manual) {
+        let taken = self.take(hand).await;
+        let id = taken.job().id().clone();
+        taken.retry("not yet").await.unwrap();
+        self.holds("retry", job(&id, "state = 0 AND made = 1"));
+        self.take(hand).await.put_back().await.unwrap();
+        self.holds("put_back", job(&id, "state = 0 AND made = 1"));
+        self.take(hand).await.fail("never").await.unwrap();
+        self.holds("fail", job(&id, "state = 5"));
+        self.queue.edit(&id).retry().await.unwrap();
+        self.holds("retry of a failed job", job(&id, "state = 0"));
+        self.take(hand).await.delay(HOUR).await.unwrap();
+        self.holds("delay of a taken job", job(&id, "state = 2"));
+        self.queue.edit(&id).promote().await.unwrap();
+        self.take(hand).await.complete(&1).await.unwrap();
+        self.holds("complete", job(&id, "state = 4"));
+        self.in_transactions(hand).await;
+    }
+
+    async fn in_transactions(&mut self, hand: &Manual) {
+        let tx = self.caller.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let id = self.queue.add_in(&tx, "n", &0).write().unwrap();
+        tx.commit().unwrap();
+        tell_of_caller(&self.history, "add_in", job(&id, "state = 0"));
+        let taken = self.take(hand).await;
+        complete_in(taken.job(), &mut self.caller, &self.history).unwrap();
+    }
+
+    async fn settings(&self, store: &Store) {
+        let queue = |holds: &str| format!("SELECT count(*) FROM lariat_queue WHERE {holds}");
+        self.queue.pause().await.unwrap();
+        self.holds("pause", queue("paused = 1"));
+        self.queue.resume().await.unwrap();
+        self.holds("resume", queue("paused = 0"));
+        self.queue.set_global_concurrency(Some(3)).await.unwrap();
+        self.holds("set_global_concurrency", queue("concurrency = 3"));
+        self.queue.set_global_rate_limit(Some(RateLimit { max: 1000, duration: HOUR })).await.unwrap();
+        self.holds("set_global_rate_limit", queue("rate_max = 1000"));
+        self.queue.rate_limit_for(HOUR).await.unwrap();
+        self.holds("rate_limit_for", queue("started_until > 0"));
+        self.queue.forget_rate_limit().await.unwrap();
+        self.holds("forget_rate_limit", queue("started_until = 0"));
+        let other = Queue::new(store, "other").unwrap();
+        other.pause().await.unwrap();
+        self.holds("pause of a new queue", queue("name = 'other'"));
+        assert!(other.forget().await.unwrap());
+        self.holds("forget", queue("name = 'other'").replace("count(*)", "count(*) = 0"));
+    }
+
+    async fn worker(&self, store: &Store, orders: &Orders) {
+        let (history, ours) = (Arc::clone(&self.history), orders.clone());
+        let worker = Worker::builder(store, &orders.queue)
+            .stalled_interval(HOUR)
+            .start(move |job: Job| handle(job, ours.clone(), Arc::clone(&history)))
+            .unwrap();
+        let mut events = worker.events();
+        for name in ["complete", "fail", "retry"] {
+            self.add(name).await.unwrap();
+        }
+        let in_transaction = self.add("complete_in").await.unwrap();
+        let mut left = 4;
+        while left > 0 {
+            let (what, sql) = match events.next().await.unwrap() {
+                // The commit was its caller's, and has been told.
+                WorkerEvent::Completed { id } if id == in_transaction => {
+                    left -= 1;
+                    continue;
+                }
+                WorkerEvent::Completed { id } => ("a worker's completion", job(&id, "state = 4")),
+                WorkerEvent::Failed { id, .. } => ("a worker's failure", job(&id, "state = 5")),
+                // By then it may run again.
+                WorkerEvent::Retrying { id, .. } => ("a worker's retry", job(&id, "made >= 1")),
+                _ => continue,
+            };
+            left -= i32::from(what != "a worker's retry");
+            self.holds(what, sql);
+        }
+        worker.close(wait::DEADLINE).await;
+        let id = self.add("n").await.unwrap();
+        self.holds(LAST, job(&id, "state = 0"));
+    }
+}
+
+fn tell_of_caller(history: &History, what: &str, sql: String) {
+    history.tell(&Told::Holds { what: what.to_owned(), sql, by: By::Caller });
+}
+
+fn complete_in(job_taken: &Job, caller: &mut Connection, history: &History) -> Result<Outcome, JobError> {
+    let id = job_taken.id();
+    let tx = caller.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute("INSERT INTO receipt VALUES (?1)", [id.as_str()])?;
+    let committed = job_taken.complete_in(tx, &"in a transaction")?.commit()?;
+    let sql = job(id, &format!("state = 4 AND EXISTS (SELECT 1 FROM receipt WHERE receipt.job = '{id}')"));
+    tell_of_caller(history, "complete_in", sql);
+    committed.into_outcome()
+}
+
+async fn handle(taken: Job, orders: Orders, history: Arc<History>) -> Result<Outcome, JobError> {
+    match taken.name() {
+        "fail" => Err(JobError::fail("never")),
+        "retry" if taken.attempt() == 1 => {
+            taken.progress(&7).await?;
+            let sql = job(taken.id(), "progress = '7'");
+            history.tell(&Told::Holds { what: "a handler's progress".into(), sql, by: By::Store });
+            taken.log("a row").await?;
+            let sql = "SELECT count(*) FROM lariat_log WHERE line = 'a row'".to_owned();
+            history.tell(&Told::Holds { what: "a handler's log".into(), sql, by: By::Store });
+            Err(JobError::retry("not yet"))
+        }
+        "complete_in" => complete_in(&taken, &mut caller(&orders), &history),
+        _ => Outcome::done(&1),
+    }
+}
