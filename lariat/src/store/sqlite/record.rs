@@ -1,6 +1,7 @@
 //! A job's rows as a record. What cannot be read gives words that name the column, never a panic.
 
-use rusqlite::{Row, types::FromSql};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
 use serde_json::value::RawValue;
 
 use super::clock::span;
@@ -43,41 +44,68 @@ pub(super) struct RawJob {
     progress: Option<String>,
     pub processed_by: Option<String>,
     pub deferred_failure: Option<String>,
+    /// The column that holds no UTF-8.
+    garbled: Option<String>,
+}
+
+/// The columns of a row, one after the other.
+struct Columns<'row, 'rows> {
+    row: &'row Row<'rows>,
+    next: usize,
+    garbled: Option<String>,
+}
+
+impl Columns<'_, '_> {
+    fn value<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        self.next += 1;
+        self.row.get(self.next - 1)
+    }
+
+    /// Bytes that are no UTF-8 (another program has written them) are what is wrong with one job: they must not fail the
+    /// call that comes upon them.
+    fn text(&mut self) -> rusqlite::Result<Option<String>> {
+        let column = self.next;
+        if let ValueRef::Text(bytes) = self.row.get_ref(column)?
+            && std::str::from_utf8(bytes).is_err()
+        {
+            self.next += 1;
+            self.garbled = Some(self.row.as_ref().column_name(column)?.to_owned());
+            return Ok(Some(String::from_utf8_lossy(bytes).into_owned()));
+        }
+        self.value()
+    }
 }
 
 impl RawJob {
     /// From a row of [`COLUMNS`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-        fn at<T: FromSql>(row: &Row<'_>, place: &mut usize) -> rusqlite::Result<T> {
-            *place += 1;
-            row.get(*place - 1)
-        }
-        let place = &mut 2;
+        let mut at = Columns { row, next: 1, garbled: None };
         let number = row.get(0)?;
         Ok(RawJob {
             row: number,
-            id: id_of(number, row.get(1)?),
-            name: at(row, place)?,
-            data: at(row, place)?,
-            options: at(row, place)?,
-            timestamp: at(row, place)?,
-            parent: at(row, place)?,
-            scheduler: at(row, place)?,
-            deduplication: at(row, place)?,
-            state: at(row, place)?,
-            delay: at(row, place)?,
-            priority: at(row, place)?,
-            made: at(row, place)?,
-            starts: at(row, place)?,
-            stalls: at(row, place)?,
-            processed_on: at(row, place)?,
-            finished_on: at(row, place)?,
-            return_value: at(row, place)?,
-            failed_reason: at(row, place)?,
-            stacktrace: at(row, place)?,
-            progress: at(row, place)?,
-            processed_by: at(row, place)?,
-            deferred_failure: at(row, place)?,
+            id: id_of(number, at.text()?),
+            name: at.text()?,
+            data: at.text()?,
+            options: at.text()?,
+            timestamp: at.value()?,
+            parent: at.text()?,
+            scheduler: at.text()?,
+            deduplication: at.text()?,
+            state: at.value()?,
+            delay: at.value()?,
+            priority: at.value()?,
+            made: at.value()?,
+            starts: at.value()?,
+            stalls: at.value()?,
+            processed_on: at.value()?,
+            finished_on: at.value()?,
+            return_value: at.text()?,
+            failed_reason: at.text()?,
+            stacktrace: at.text()?,
+            progress: at.text()?,
+            processed_by: at.text()?,
+            deferred_failure: at.text()?,
+            garbled: at.garbled,
         })
     }
 
@@ -88,6 +116,9 @@ impl RawJob {
     /// The record, or what is wrong with it.
     pub(super) fn record(self) -> Result<Box<JobRecord>, String> {
         let name = self.name.ok_or("its payload is missing")?;
+        if let Some(column) = self.garbled {
+            return Err(format!("column {column}: is not UTF-8"));
+        }
         Ok(Box::new(JobRecord {
             id: self.id,
             name,
