@@ -1,13 +1,15 @@
-//! A server, the binary, and ways to wait for what they do.
+//! A store, the binary, and ways to wait for what they do.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::thread;
 
 use interop::redis::RedisServer;
 use interop::wait;
+use lariat::rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -64,20 +66,121 @@ pub(crate) fn run(mut command: Command, input: &str) -> Ran {
     }
 }
 
-/// A server with nothing in it, and a folder for what commands leave.
+/// Makes of each test, a function of a [`Place`], one for each store.
+macro_rules! on_both_stores {
+    ($($test:ident,)*) => {
+        mod on_redis {
+            $(#[test]
+            fn $test() {
+                super::$test(&mut crate::kit::Place::on_redis());
+            })*
+        }
+        mod on_sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&mut crate::kit::Place::on_sqlite());
+            })*
+        }
+    };
+}
+
+pub(crate) use on_both_stores;
+
+/// A store with nothing in it, and a folder for what commands leave.
 pub(crate) struct Place {
-    pub(crate) server: RedisServer,
+    pub(crate) at: At,
     dir: TempDir,
 }
 
+/// Where the store is.
+pub(crate) enum At {
+    Redis(RedisServer),
+    /// In a file of a folder of its own, which somebody may keep to themselves.
+    Sqlite(Mutex<Option<Connection>>),
+}
+
 impl Place {
-    pub(crate) fn new() -> Place {
-        Place { server: RedisServer::start(), dir: TempDir::new().unwrap() }
+    pub(crate) fn on_redis() -> Place {
+        Place { at: At::Redis(RedisServer::start()), dir: TempDir::new().unwrap() }
+    }
+
+    pub(crate) fn on_sqlite() -> Place {
+        let place = Place { at: At::Sqlite(Mutex::default()), dir: TempDir::new().unwrap() };
+        fs::create_dir(place.path("store")).unwrap();
+        place
+    }
+
+    /// Another store of the same kind.
+    pub(crate) fn another(&self) -> Place {
+        match self.at {
+            At::Redis(_) => Place::on_redis(),
+            At::Sqlite(_) => Place::on_sqlite(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match &self.at {
+            At::Redis(server) => server.url(),
+            At::Sqlite(_) => format!("sqlite:{}", self.file().display()),
+        }
+    }
+
+    /// What an error calls the store by.
+    pub(crate) fn called(&self) -> &'static str {
+        match self.at {
+            At::Redis(_) => "127.0.0.1",
+            At::Sqlite(_) => "jobs.db",
+        }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.path("store/jobs.db")
+    }
+
+    pub(crate) fn server(&self) -> &RedisServer {
+        match &self.at {
+            At::Redis(server) => server,
+            At::Sqlite(_) => panic!("only Redis has a server"),
+        }
+    }
+
+    /// Nobody can reach the store until it comes back: a server is killed, a file's folder is moved away.
+    pub(crate) fn go_away(&mut self) {
+        match &mut self.at {
+            At::Redis(server) => server.kill(),
+            At::Sqlite(_) => fs::rename(self.path("store"), self.path("elsewhere")).unwrap(),
+        }
+    }
+
+    pub(crate) fn come_back(&mut self) {
+        match &mut self.at {
+            At::Redis(server) => server.restart(),
+            At::Sqlite(_) => fs::rename(self.path("elsewhere"), self.path("store")).unwrap(),
+        }
+    }
+
+    /// The store takes nothing in, until it is thawed.
+    pub(crate) fn freeze(&self) {
+        match &self.at {
+            At::Redis(server) => server.freeze(),
+            At::Sqlite(held) => {
+                let file = self.sql();
+                file.execute_batch("BEGIN IMMEDIATE").unwrap();
+                *held.lock().unwrap() = Some(file);
+            }
+        }
+    }
+
+    pub(crate) fn thaw(&self) {
+        match &self.at {
+            At::Redis(server) => server.thaw(),
+            At::Sqlite(held) => held.lock().unwrap().take().unwrap().execute_batch("ROLLBACK").unwrap(),
+        }
     }
 
     pub(crate) fn lariat(&self, args: &[&str]) -> Command {
         let mut command = lariat();
-        command.env("LARIAT_STORE", self.server.url()).current_dir(self.dir.path()).args(args);
+        command.env("LARIAT_STORE", self.url()).current_dir(self.dir.path()).args(args);
         command
     }
 
@@ -96,6 +199,20 @@ impl Place {
     #[track_caller]
     pub(crate) fn job(&self, id: &str) -> Value {
         serde_json::from_str(&self.run(&["job", "get", "q", id, "--json"]).done()).unwrap()
+    }
+
+    /// The rows of a job's log.
+    #[track_caller]
+    pub(crate) fn log(&self, id: &str) -> Vec<String> {
+        let log: Value = serde_json::from_str(&self.run(&["job", "logs", "q", id, "--json"]).done()).unwrap();
+        serde_json::from_value(log["logs"].clone()).unwrap()
+    }
+
+    /// How many jobs of a queue are in this state.
+    #[track_caller]
+    pub(crate) fn count(&self, queue: &str, state: &str) -> u64 {
+        let stats: Value = serde_json::from_str(&self.run(&["queue", "stats", queue, "--json"]).done()).unwrap();
+        stats["counts"][state].as_u64().unwrap_or_else(|| panic!("no count of {state} in {stats}"))
     }
 
     #[track_caller]
@@ -122,13 +239,6 @@ impl Place {
         let mut worker = self.work(&["--exit-when-drained"], script);
         let status = worker.wait();
         assert_eq!(status.code(), Some(0), "{}", worker.said());
-    }
-
-    /// Runs a command at the server.
-    #[track_caller]
-    pub(crate) fn redis<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let (name, args) = command.split_first().unwrap();
-        redis::cmd(name).arg(args).query(&mut self.server.connection()).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

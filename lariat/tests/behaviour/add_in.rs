@@ -12,11 +12,24 @@ use crate::fixture::{Fixture, QUEUE, SECOND, on_both_stores};
 
 on_both_stores! {
     a_job_can_be_added_in_a_transaction_exactly_where_the_store_says_so,
+    [needs transactions]
+    the_job_is_there_with_the_commit_and_not_before,
+    a_rollback_leaves_nothing,
+    an_id_of_ones_own_is_added_once,
+    an_error_has_written_nothing_and_the_transaction_goes_on,
+    a_waiting_worker_wakes_at_the_commit,
+    a_waiting_worker_wakes_at_the_commit_of_another_process,
+    a_process_that_dies_before_its_commit_leaves_nothing,
+    a_transaction_on_another_file_is_refused,
+    a_connection_that_only_reads_is_refused,
+    a_transaction_that_has_ended_is_refused,
+    a_temporary_table_of_the_same_name_is_no_queue,
+    a_transaction_that_reads_an_old_moment_is_refused,
+    a_file_that_somebody_else_writes_is_said,
 }
 
-/// A file with a table of the test's own, and a connection to it.
-async fn shop() -> (Fixture, Connection) {
-    let f = Fixture::in_a_file();
+/// A store with a table of the test's own in its file, and a connection to that.
+async fn shop(f: Fixture) -> (Fixture, Connection) {
     f.store.ping().await.unwrap();
     let db = f.file().connect();
     db.execute_batch("CREATE TABLE customer (name TEXT NOT NULL)").unwrap();
@@ -55,9 +68,8 @@ async fn a_job_can_be_added_in_a_transaction_exactly_where_the_store_says_so(f: 
     }
 }
 
-#[tokio::test]
-async fn the_job_is_there_with_the_commit_and_not_before() {
-    let (f, mut db) = shop().await;
+async fn the_job_is_there_with_the_commit_and_not_before(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let mut events = QueueEvents::from_now(&f.store, QUEUE).await.unwrap();
     let tx = begin(&mut db);
     tx.execute("INSERT INTO customer VALUES ('ada')", []).unwrap();
@@ -82,9 +94,8 @@ async fn the_job_is_there_with_the_commit_and_not_before() {
     assert_eq!(f.queue.add("next", &()).await.unwrap().as_str(), "3");
 }
 
-#[tokio::test]
-async fn a_rollback_leaves_nothing() {
-    let (f, mut db) = shop().await;
+async fn a_rollback_leaves_nothing(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     f.queue.add("before", &()).await.unwrap();
     let mut events = QueueEvents::from_now(&f.store, QUEUE).await.unwrap();
     let tx = begin(&mut db);
@@ -101,9 +112,8 @@ async fn a_rollback_leaves_nothing() {
     assert!(matches!(&event.kind, EventKind::Added { job, .. } if *job == next), "{event:?}");
 }
 
-#[tokio::test]
-async fn an_id_of_ones_own_is_added_once() {
-    let (f, mut db) = shop().await;
+async fn an_id_of_ones_own_is_added_once(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let first = f.queue.add("pay", &1).id("invoice-7").await.unwrap();
     let tx = begin(&mut db);
     assert_eq!(f.queue.add_in(&tx, "pay", &2).id("invoice-7").write().unwrap(), first);
@@ -114,9 +124,8 @@ async fn an_id_of_ones_own_is_added_once() {
     assert_eq!(waiting(&f.queue).await, 2);
 }
 
-#[tokio::test]
-async fn an_error_has_written_nothing_and_the_transaction_goes_on() {
-    let (f, mut db) = shop().await;
+async fn an_error_has_written_nothing_and_the_transaction_goes_on(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let tx = begin(&mut db);
     let error = f.queue.add_bulk_in(&tx, [NewJob::new("good", &1), NewJob::new("", &2)]).unwrap_err();
     assert!(error.is_invalid() && error.queue() == Some(QUEUE), "{error:?}");
@@ -135,9 +144,8 @@ async fn an_error_has_written_nothing_and_the_transaction_goes_on() {
 }
 
 /// A worker that sleeps until there is work; nothing but the commit tells it.
-#[tokio::test]
-async fn a_waiting_worker_wakes_at_the_commit() {
-    let (f, mut db) = shop().await;
+async fn a_waiting_worker_wakes_at_the_commit(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     for _ in 0..5 {
         let tx = begin(&mut db);
@@ -148,9 +156,8 @@ async fn a_waiting_worker_wakes_at_the_commit() {
     worker.close(SECOND).await;
 }
 
-#[tokio::test]
-async fn a_waiting_worker_wakes_at_the_commit_of_another_process() {
-    let (f, db) = shop().await;
+async fn a_waiting_worker_wakes_at_the_commit_of_another_process(f: Fixture) {
+    let (f, db) = shop(f).await;
     drop(db);
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     // The first look at a file takes a turn in writing.
@@ -165,9 +172,8 @@ async fn a_waiting_worker_wakes_at_the_commit_of_another_process() {
     worker.close(SECOND).await;
 }
 
-#[tokio::test]
-async fn a_process_that_dies_before_its_commit_leaves_nothing() {
-    let (f, db) = shop().await;
+async fn a_process_that_dies_before_its_commit_leaves_nothing(f: Fixture) {
+    let (f, db) = shop(f).await;
     drop(db);
     let mut child = Child::start("add_in::child_adds", &f.file().path());
     child.says("wrote ");
@@ -200,10 +206,9 @@ fn refused(queue: &Queue, db: &mut Connection, words: &str) -> Error {
     error
 }
 
-#[tokio::test]
-async fn a_transaction_on_another_file_is_refused() {
-    let (f, _) = shop().await;
-    let (other, mut db) = shop().await;
+async fn a_transaction_on_another_file_is_refused(f: Fixture) {
+    let (other, mut db) = shop(f.another()).await;
+    f.store.ping().await.unwrap();
     let error = refused(&f.queue, &mut db, "begin it on a connection to the queue's file");
     assert!(error.is_invalid(), "{error}");
     let mut memory = Connection::open_in_memory().unwrap();
@@ -211,10 +216,11 @@ async fn a_transaction_on_another_file_is_refused() {
     assert_eq!(waiting(&other.queue).await + waiting(&f.queue).await, 0);
 }
 
+/// In a file only: it is about the file's name.
 #[cfg(unix)]
 #[tokio::test]
 async fn one_file_may_have_two_names() {
-    let (f, _) = shop().await;
+    let (f, _) = shop(Fixture::on_sqlite()).await;
     let link = f.file().path().with_file_name("link.db");
     std::os::unix::fs::symlink(f.file().path(), &link).unwrap();
     let mut db = Connection::open(&link).unwrap();
@@ -224,6 +230,7 @@ async fn one_file_may_have_two_names() {
     assert_eq!(waiting(&f.queue).await, 1);
 }
 
+/// In memory only: a file has the connections that memory has not.
 #[tokio::test]
 async fn a_queue_in_memory_takes_part_in_no_transaction() {
     let store = Store::open("sqlite::memory:").unwrap();
@@ -234,6 +241,7 @@ async fn a_queue_in_memory_takes_part_in_no_transaction() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
+/// In a file only: it is about the file's tables.
 #[tokio::test]
 async fn a_file_without_this_versions_tables_is_refused() {
     let file = TestFile::new();
@@ -243,25 +251,23 @@ async fn a_file_without_this_versions_tables_is_refused() {
     db.execute_batch("CREATE TABLE customer (name TEXT)").unwrap();
     assert!(refused(&queue, &mut db, "none of Lariat's tables").is_invalid());
 
-    let (f, mut db) = shop().await;
+    let (f, mut db) = shop(Fixture::on_sqlite()).await;
     db.execute_batch("UPDATE lariat_store SET layout = 1000").unwrap();
     assert_eq!(refused(&f.queue, &mut db, "layout 1000 of a newer Lariat").kind(), ErrorKind::Unsupported);
     db.execute_batch("UPDATE lariat_store SET layout = 0").unwrap();
     assert!(refused(&f.queue, &mut db, "an older Lariat").is_invalid());
 }
 
-#[tokio::test]
-async fn a_connection_that_only_reads_is_refused() {
-    let (f, mut db) = shop().await;
+async fn a_connection_that_only_reads_is_refused(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     db.execute_batch("PRAGMA query_only = on").unwrap();
     assert!(refused(&f.queue, &mut db, "only reads").is_invalid());
     let mut db = Connection::open_with_flags(f.file().path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     assert!(refused(&f.queue, &mut db, "only reads").is_invalid());
 }
 
-#[tokio::test]
-async fn a_transaction_that_has_ended_is_refused() {
-    let (f, mut db) = shop().await;
+async fn a_transaction_that_has_ended_is_refused(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let tx = begin(&mut db);
     tx.execute_batch("ROLLBACK").unwrap();
     let error = f.queue.add_in(&tx, "x", &1).write().unwrap_err();
@@ -270,9 +276,8 @@ async fn a_transaction_that_has_ended_is_refused() {
     assert_eq!(waiting(&f.queue).await, 0);
 }
 
-#[tokio::test]
-async fn a_temporary_table_of_the_same_name_is_no_queue() {
-    let (f, mut db) = shop().await;
+async fn a_temporary_table_of_the_same_name_is_no_queue(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     db.execute_batch("CREATE TEMP TABLE mine (x)").unwrap();
     let tx = begin(&mut db);
     f.queue.add_in(&tx, "x", &1).write().unwrap();
@@ -282,9 +287,8 @@ async fn a_temporary_table_of_the_same_name_is_no_queue() {
 }
 
 /// A transaction that has read before somebody else wrote can write nothing any more: it must not go by what it reads.
-#[tokio::test]
-async fn a_transaction_that_reads_an_old_moment_is_refused() {
-    let (f, mut db) = shop().await;
+async fn a_transaction_that_reads_an_old_moment_is_refused(f: Fixture) {
+    let (f, mut db) = shop(f).await;
     let tx = db.transaction_with_behavior(TransactionBehavior::Deferred).unwrap();
     tx.query_row("SELECT count(*) FROM customer", [], |row| row.get::<_, i64>(0)).unwrap();
     f.queue.add("meanwhile", &()).await.unwrap();
@@ -294,9 +298,8 @@ async fn a_transaction_that_reads_an_old_moment_is_refused() {
     assert_eq!(waiting(&f.queue).await, 1);
 }
 
-#[tokio::test]
-async fn a_file_that_somebody_else_writes_is_said() {
-    let (f, _db) = shop().await;
+async fn a_file_that_somebody_else_writes_is_said(f: Fixture) {
+    let (f, _db) = shop(f).await;
     let mut db = f.file().connect();
     db.busy_timeout(Duration::ZERO).unwrap();
     f.freeze();

@@ -22,6 +22,12 @@ on_both_stores! {
     by_hand_and_by_worker_share_a_queue,
     settling_takes_the_next_job_when_asked_to,
     a_refused_outcome_takes_nothing_with_it,
+    settling_and_taking_the_next_is_one_call,
+    waiting_ends_with_a_job_a_due_time_or_the_time,
+    several_who_wait_get_a_job_each,
+    a_wait_that_was_given_up_takes_nothing_with_it,
+    jobs_that_cannot_be_run_are_failed_on_the_way,
+    a_store_that_is_away_is_an_error_and_is_found_again,
 }
 
 fn by_hand(f: &Fixture) -> ManualBuilder {
@@ -180,30 +186,26 @@ async fn a_refused_outcome_takes_nothing_with_it(f: Fixture) {
     next.complete(&()).await.unwrap();
 }
 
-#[tokio::test]
-async fn settling_and_taking_the_next_is_one_call() {
-    let f = Fixture::start();
-    // Nothing but what the test does runs a script: no renewal, and the first search for stalled jobs is over.
+async fn settling_and_taking_the_next_is_one_call(f: Fixture) {
+    // Nothing but what the test does is a call: no renewal, and the first search for stalled jobs is over.
     let manual = by_hand(&f).lock_duration(3600 * SECOND).stalled_interval(3600 * SECOND).start().unwrap();
-    wait::until_async("the first search", || async { f.redis::<bool>("EXISTS bull:mail:stalled-check") }).await;
+    wait::until_async("the first search", || async { f.has_been_searched() }).await;
     f.queue.add_bulk((0..20).map(|n| NewJob::new("n", &n))).await.unwrap();
     let mut next = manual.take().await.unwrap();
-    let (before, mut done) = (f.scripts_run(), 0);
+    let (before, mut done) = (f.calls(), 0);
     while let Some(taken) = next {
         next = taken.complete_and_take(&()).await.unwrap();
         done += 1;
     }
-    assert_eq!((done, f.scripts_run() - before), (20, 20));
+    assert_eq!((done, f.calls() - before), (20, 20));
 }
 
-#[tokio::test]
-async fn waiting_ends_with_a_job_a_due_time_or_the_time() {
-    let f = Fixture::start();
+async fn waiting_ends_with_a_job_a_due_time_or_the_time(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     assert!(manual.take_or_wait(Duration::from_millis(30)).await.unwrap().is_none());
-    let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
+    let before = f.calls();
     let (taken, id) = tokio::join!(manual.take_or_wait(60 * SECOND), async {
-        wait::until_async("it waits", waits).await;
+        f.until_waited_for(before).await;
         f.queue.add("x", &()).await.unwrap()
     });
     let taken = taken.unwrap().unwrap();
@@ -217,9 +219,7 @@ async fn waiting_ends_with_a_job_a_due_time_or_the_time() {
     taken.complete(&()).await.unwrap();
 }
 
-#[tokio::test]
-async fn several_who_wait_get_a_job_each() {
-    let f = Fixture::start();
+async fn several_who_wait_get_a_job_each(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     let mut waits = Vec::new();
     for _ in 0..5 {
@@ -231,7 +231,7 @@ async fn several_who_wait_get_a_job_each() {
             n
         }));
     }
-    wait::until_async("they wait", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+    f.until_waited_for(0).await;
     f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
     let mut got = Vec::new();
     for wait in waits {
@@ -241,16 +241,15 @@ async fn several_who_wait_get_a_job_each() {
     assert_eq!(got, [0, 1, 2, 3, 4]);
 }
 
-#[tokio::test]
-async fn a_wait_that_was_given_up_takes_nothing_with_it() {
-    let f = Fixture::start();
-    let manual = by_hand(&f).start().unwrap();
+async fn a_wait_that_was_given_up_takes_nothing_with_it(f: Fixture) {
     for n in 0..10 {
+        let manual = by_hand(&f).start().unwrap();
+        let before = f.calls();
         let waiting = tokio::spawn({
             let manual = manual.clone();
             async move { manual.take_or_wait(60 * SECOND).await.map(drop) }
         });
-        wait::until_async("it waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+        f.until_waited_for(before).await;
         let id = f.queue.add("n", &n).await.unwrap();
         waiting.abort();
         // Whatever the wait got hold of, the job is there for the next to wait.
@@ -260,15 +259,16 @@ async fn a_wait_that_was_given_up_takes_nothing_with_it() {
     }
 }
 
+/// On Redis only: a wait for a file pops nothing.
 #[tokio::test]
 async fn a_marker_that_was_popped_for_nobody_is_given_back() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let proxy = Proxy::start(f.server.port());
     let manual = Manual::builder(&Store::open(&proxy.url()).unwrap(), QUEUE).start().unwrap();
     let popping = proxy.on_next(proxy::holding(b"bzpopmin"), Fault::HoldReply);
     let waiting = tokio::spawn(async move { manual.take_or_wait(60 * SECOND).await.map(drop) });
     popping.wait_for_async(1).await;
-    wait::until_async("it waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
+    f.until_waited_for(0).await;
     let id = f.queue.add("x", &()).await.unwrap();
     assert!(!f.redis::<bool>("EXISTS bull:mail:marker"), "it is on its way to who waits");
     waiting.abort();
@@ -292,23 +292,25 @@ async fn a_paused_queue_and_a_reached_limit_hand_out_nothing(f: Fixture) {
     second.complete(&()).await.unwrap();
 }
 
-#[tokio::test]
-async fn jobs_that_cannot_be_run_are_failed_on_the_way() {
-    let f = Fixture::start();
+async fn jobs_that_cannot_be_run_are_failed_on_the_way(f: Fixture) {
     let manual = by_hand(&f).start().unwrap();
     let ids = f.queue.add_bulk((0..3).map(|n| NewJob::new("n", &n))).await.unwrap();
-    f.redis::<()>("HSET bull:mail:1 opts {]");
-    f.redis::<()>("HSET bull:mail:2 defa stalled-too-often");
+    f.break_options("1");
+    f.doom("2", "stalled-too-often");
     let taken = take(&manual).await;
     assert_eq!(taken.job().id(), &ids[2]);
     taken.complete(&()).await.unwrap();
     assert_eq!(f.until(&ids[1], JobState::Failed).await.record.failed_reason.as_deref(), Some("stalled-too-often"));
-    assert_eq!(f.redis::<Option<u64>>("ZSCORE bull:mail:failed 1").map(|at| at > 0), Some(true));
+    let all_failed = || async { f.queue.overview().await.unwrap().counts.failed == 2 };
+    wait::until_async("so is the one that cannot be read", all_failed).await;
+    let reason = f.failed_reason("1");
+    assert!(reason.contains("opt"), "{reason}");
 }
 
+/// On Redis only: a file sends no replies. Lost ones on both: `store/conformance/faults`.
 #[tokio::test]
 async fn a_lost_reply_loses_and_doubles_nothing() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let proxy = Proxy::start(f.server.port());
     let manual = Manual::builder(&Store::open(&proxy.url()).unwrap(), QUEUE).start().unwrap();
     let ids = f.queue.add_bulk((0..5).map(|n| NewJob::new("n", &n))).await.unwrap();
@@ -326,14 +328,12 @@ async fn a_lost_reply_loses_and_doubles_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_is_away_is_an_error_and_is_found_again() {
-    let mut f = Fixture::start();
+async fn a_store_that_is_away_is_an_error_and_is_found_again(mut f: Fixture) {
     let manual = by_hand(&f).lock_duration(3 * SECOND).start().unwrap();
-    f.server.kill();
+    f.go_away();
     let error = manual.take().await.unwrap_err();
     assert!(error.is_unreachable() && error.queue() == Some(QUEUE), "{error}");
-    f.server.restart();
+    f.come_back();
     let id = f.queue.clone().with_patience(60 * SECOND).add("x", &()).await.unwrap();
     let mut taken = None;
     while taken.is_none() {

@@ -15,6 +15,7 @@ on_both_stores! {
     for_ever_is_a_grace_and_a_patience_like_any_other,
     events_end_with_the_worker_and_not_with_its_handle,
     dropping_a_worker_hands_its_jobs_back_too,
+    an_idle_worker_does_not_wait_long_for_a_store_that_is_gone,
     a_handler_left_behind_is_counted_once_and_not_forgotten on 3 threads,
 }
 
@@ -74,12 +75,10 @@ async fn the_shortest_grace_counts(f: Fixture) {
     assert_eq!((first.handed_back, second.handed_back), (1, 1));
 }
 
-#[tokio::test]
-async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone() {
-    let mut f = Fixture::start();
+async fn an_idle_worker_does_not_wait_long_for_a_store_that_is_gone(mut f: Fixture) {
     let worker = f.worker().lock_duration(3600 * SECOND).start(async |_| Ok::<_, JobError>(())).unwrap();
-    wait::until_async("the worker waits", || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") }).await;
-    f.server.kill();
+    f.until_waited_for(0).await;
+    f.go_away();
     // It would go on for a lock's duration, had it a result to hand in.
     let closed = tokio::time::timeout(wait::DEADLINE, worker.close(Duration::ZERO)).await.unwrap();
     assert_eq!((closed.handed_back, closed.unsettled), (0, 0));
@@ -115,13 +114,13 @@ async fn dropping_a_worker_hands_its_jobs_back_too(f: Fixture) {
     f.until(&id, JobState::Waiting).await;
 }
 
+/// On Redis only: a wait for a file pops nothing.
 #[tokio::test]
 async fn a_marker_popped_by_a_closing_worker_is_given_back() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     for _ in 0..20 {
         let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
-        let waits = || async { f.redis::<String>("CLIENT LIST").contains("cmd=bzpopmin") };
-        wait::until_async("the worker waits", waits).await;
+        f.until_waited_for(0).await;
         // The marker goes to the waiting worker, which is closed before it can use it.
         let (id, closed) = tokio::join!(f.queue.add("x", &()), worker.close(SECOND));
         assert_eq!(closed.unsettled, 0);

@@ -12,14 +12,31 @@ use lariat::{
 };
 
 use crate::child::Child;
-use crate::fixture::{Fixture, QUEUE, SECOND, event};
+use crate::file::TestFile;
+use crate::fixture::{Fixture, QUEUE, SECOND, event, on_both_stores};
 
-/// A file with a table of the test's own.
-async fn shop() -> Fixture {
-    let f = Fixture::in_a_file();
+on_both_stores! {
+    a_job_can_be_completed_in_a_transaction_exactly_where_the_store_says_so,
+    [needs transactions]
+    the_job_and_the_rows_are_there_together,
+    a_completion_in_a_transaction_leaves_what_any_other_leaves,
+    after_a_rollback_the_handler_goes_on_under_its_lock on 2 threads,
+    a_loss_after_a_rollback_stops_the_handler,
+    a_lost_lock_is_an_error_and_nothing_is_kept,
+    a_lock_that_has_lapsed_in_the_file_is_refused,
+    the_end_of_trust_does_not_withdraw_a_completion_under_way on 2 threads,
+    what_a_handler_returns_after_its_commit_changes_nothing,
+    an_error_in_the_transaction_is_a_failed_attempt_and_the_next_one_may_commit,
+    a_cancelled_job_is_not_committed on 2 threads,
+    a_commit_that_comes_first_counts on 2 threads,
+    a_job_taken_by_hand_is_completed_the_same_way,
+    a_crash_between_the_rows_and_the_completion_is_impossible,
+}
+
+/// Makes a table of the test's own in the store's file.
+async fn open_shop(f: &Fixture) {
     f.store.ping().await.unwrap();
     f.file().connect().execute_batch("CREATE TABLE charge (cents INTEGER NOT NULL)").unwrap();
-    f
 }
 
 fn begin(db: &mut Connection) -> Transaction<'_> {
@@ -71,9 +88,29 @@ async fn told(worker: Worker, mut events: WorkerEvents) -> Vec<WorkerEvent> {
     told
 }
 
-#[tokio::test]
-async fn the_job_and_the_rows_are_there_together() {
-    let f = shop().await;
+async fn a_job_can_be_completed_in_a_transaction_exactly_where_the_store_says_so(f: Fixture) {
+    let can = f.store.capabilities().transactions;
+    let id = f.queue.add("charge", &100).await.unwrap();
+    let elsewhere = TestFile::new();
+    let mut db = if can { f.file().connect() } else { elsewhere.connect() };
+    let jobs = Manual::builder(&f.store, QUEUE).start().unwrap();
+    let taken = jobs.take_or_wait(wait::DEADLINE).await.unwrap().unwrap();
+    match taken.complete_in(begin(&mut db), &"charged") {
+        Ok(done) => drop(done.commit().unwrap()),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains("Capabilities::transactions"), "{error}");
+            assert!(taken.job().cancel_reason().is_none(), "it can be completed in another way");
+            taken.complete("charged").await.unwrap();
+            assert!(!can);
+        }
+    }
+    let job = f.job(&id).await;
+    assert_eq!((job.state, job.record.return_value.unwrap().get()), (Some(JobState::Completed), "\"charged\""));
+}
+
+async fn the_job_and_the_rows_are_there_together(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &100).await.unwrap();
     let (worker, events) = worker(&f, as_it_is, |job, db| {
         let done = job.complete_in(charge(db), &"charged")?;
@@ -89,11 +126,11 @@ async fn the_job_and_the_rows_are_there_together() {
 }
 
 /// The same jobs in two queues, one completed by its worker, one in transactions: the same is left.
-#[tokio::test]
-async fn a_completion_in_a_transaction_leaves_what_any_other_leaves() {
+async fn a_completion_in_a_transaction_leaves_what_any_other_leaves(f: Fixture) {
     let mut left = Vec::new();
     for in_transaction in [false, true] {
-        let f = shop().await;
+        let f = f.another();
+        open_shop(&f).await;
         let mut events = QueueEvents::from_now(&f.store, QUEUE).await.unwrap();
         for n in 0..4 {
             f.queue.add("x", &n).await.unwrap();
@@ -132,9 +169,8 @@ async fn a_completion_in_a_transaction_leaves_what_any_other_leaves() {
     assert_eq!(left[0], left[1]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_rollback_the_handler_goes_on_under_its_lock() {
-    let f = shop().await;
+async fn after_a_rollback_the_handler_goes_on_under_its_lock(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &100).await.unwrap();
     let (go, gone) = mpsc::channel::<()>();
     let gone = Mutex::new(gone);
@@ -161,9 +197,8 @@ async fn after_a_rollback_the_handler_goes_on_under_its_lock() {
     assert_eq!((job.record.return_value.unwrap().get(), charges(&f)), ("\"done at last\"", 0));
 }
 
-#[tokio::test]
-async fn a_loss_after_a_rollback_stops_the_handler() {
-    let f = shop().await;
+async fn a_loss_after_a_rollback_stops_the_handler(f: Fixture) {
+    open_shop(&f).await;
     f.queue.add("charge", &100).await.unwrap();
     let path = f.file().path();
     let (rolled, back) = tokio::sync::oneshot::channel();
@@ -191,9 +226,8 @@ async fn a_loss_after_a_rollback_stops_the_handler() {
     wait::until_async("the slot is free", || async { worker.active().is_empty() }).await;
 }
 
-#[tokio::test]
-async fn a_lost_lock_is_an_error_and_nothing_is_kept() {
-    let f = shop().await;
+async fn a_lost_lock_is_an_error_and_nothing_is_kept(f: Fixture) {
+    open_shop(&f).await;
     f.queue.add("charge", &100).await.unwrap();
     let seen = Arc::new(Mutex::new(Vec::<Error>::new()));
     let (file, keep) = (f.file().path(), Arc::clone(&seen));
@@ -216,9 +250,8 @@ async fn a_lost_lock_is_an_error_and_nothing_is_kept() {
     assert_eq!(f.lock_of("1").as_deref(), Some("somebody-else"));
 }
 
-#[tokio::test]
-async fn a_lock_that_has_lapsed_in_the_file_is_refused() {
-    let f = shop().await;
+async fn a_lock_that_has_lapsed_in_the_file_is_refused(f: Fixture) {
+    open_shop(&f).await;
     f.queue.add("charge", &100).await.unwrap();
     let jobs = Manual::builder(&f.store, QUEUE).start().unwrap();
     let taken = jobs.take_or_wait(wait::DEADLINE).await.unwrap().unwrap();
@@ -230,9 +263,8 @@ async fn a_lock_that_has_lapsed_in_the_file_is_refused() {
 }
 
 /// The lock cannot be renewed while the transaction is open; once the store has judged, that takes nothing back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_trust_does_not_withdraw_a_completion_under_way() {
-    let f = shop().await;
+async fn the_end_of_trust_does_not_withdraw_a_completion_under_way(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &100).await.unwrap();
     let (worker, events) = worker(
         &f,
@@ -251,10 +283,10 @@ async fn the_end_of_trust_does_not_withdraw_a_completion_under_way() {
     assert!(told.iter().any(|e| matches!(e, WorkerEvent::Completed { .. })), "{told:?}");
 }
 
-#[tokio::test]
-async fn what_a_handler_returns_after_its_commit_changes_nothing() {
+async fn what_a_handler_returns_after_its_commit_changes_nothing(f: Fixture) {
     for how in ["error", "panic", "value", "other"] {
-        let f = shop().await;
+        let f = f.another();
+        open_shop(&f).await;
         let id = f.queue.add(how, &()).attempts(3).await.unwrap();
         let (worker, events) = worker(&f, as_it_is, |job, db| {
             let receipt = job.complete_in(charge(db), &"charged")?.commit()?;
@@ -278,9 +310,8 @@ async fn what_a_handler_returns_after_its_commit_changes_nothing() {
     }
 }
 
-#[tokio::test]
-async fn an_error_in_the_transaction_is_a_failed_attempt_and_the_next_one_may_commit() {
-    let f = shop().await;
+async fn an_error_in_the_transaction_is_a_failed_attempt_and_the_next_one_may_commit(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &()).attempts(2).await.unwrap();
     let (worker, _) = worker(&f, as_it_is, |job, db| {
         let done = job.complete_in(charge(db), &job.attempt())?;
@@ -295,9 +326,8 @@ async fn an_error_in_the_transaction_is_a_failed_attempt_and_the_next_one_may_co
 }
 
 /// Whoever was told that the job is cancelled may rely on it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_job_is_not_committed() {
-    let f = shop().await;
+async fn a_cancelled_job_is_not_committed(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &()).await.unwrap();
     let (worker, mut events) = worker(
         &f,
@@ -317,9 +347,8 @@ async fn a_cancelled_job_is_not_committed() {
 }
 
 /// A handler that is given up while a thread of its own commits: the store judges, and the worker says what came of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_comes_first_counts() {
-    let f = shop().await;
+async fn a_commit_that_comes_first_counts(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &()).attempts(3).await.unwrap();
     let path = f.file().path();
     let handler = move |job: Job| {
@@ -349,9 +378,8 @@ async fn a_commit_that_comes_first_counts() {
     assert_eq!((f.state(&id).await, charges(&f)), (Some(JobState::Completed), 1));
 }
 
-#[tokio::test]
-async fn a_job_taken_by_hand_is_completed_the_same_way() {
-    let f = shop().await;
+async fn a_job_taken_by_hand_is_completed_the_same_way(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &()).await.unwrap();
     let jobs = Manual::builder(&f.store, QUEUE).start().unwrap();
     let mut db = f.file().connect();
@@ -372,9 +400,8 @@ async fn a_job_taken_by_hand_is_completed_the_same_way() {
 }
 
 /// One that is killed before its commit leaves neither, one that is killed after it both.
-#[tokio::test]
-async fn a_crash_between_the_rows_and_the_completion_is_impossible() {
-    let f = shop().await;
+async fn a_crash_between_the_rows_and_the_completion_is_impossible(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("charge", &()).await.unwrap();
     let mut child = Child::start("complete_in::child_completes", &f.file().path());
     child.says("written");

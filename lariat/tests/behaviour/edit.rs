@@ -149,11 +149,11 @@ async fn what_breaks_a_rule_is_not_sent(f: Fixture) {
     }
 }
 
-/// Nothing is sent twice, so who asks learns that it may have happened. On Redis only: a file that is busy has not been
-/// written. Both stores: `store/conformance/faults`.
+/// Nothing is sent twice, so who asks learns that it may have happened.
+/// On Redis only: a file that is busy has not been written. On both: `store/conformance/faults`.
 #[tokio::test]
 async fn a_change_without_an_answer_is_unknown() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let id = f.queue.add("n", &1).remove_on_complete(Keep::ALL).await.unwrap();
     // The server is to know the script, or it would not be carried out.
     f.queue.edit(&id).priority(0, false).await.unwrap();

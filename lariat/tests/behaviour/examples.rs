@@ -73,7 +73,7 @@ async fn by_hand(f: Fixture) {
     assert_eq!(lines(&f, "by_hand"), ["1: 2", "2: failed", "3: later", "4: 6", "3: waited"]);
 }
 
-/// Nothing but the URL differs.
+/// On both: nothing but the URL differs.
 #[test]
 fn one_program_on_both_stores() {
     let (server, file) = (interop::redis::RedisServer::start(), crate::file::TestFile::new());
@@ -96,6 +96,7 @@ fn one_program_on_both_stores() {
     );
 }
 
+/// Without a store: it looks at the folder.
 #[test]
 fn none_is_left_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");

@@ -8,7 +8,12 @@ use interop::proxy::{self, Fault, Proxy};
 use interop::wait;
 use lariat::{Job, JobError, JobState, NewJob, Queue, Store, Worker, WorkerEvent};
 
-use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event};
+use crate::fixture::{Fixture, Gate, QUEUE, SECOND, event, on_both_stores};
+
+on_both_stores! {
+    a_worker_outlives_its_store,
+    a_store_that_does_not_answer_for_a_while_ends_no_job_twice_and_every_job_ends on 2 threads,
+}
 
 /// The same server, by way of a proxy.
 fn by_proxy(f: &Fixture) -> (Proxy, Store) {
@@ -17,9 +22,10 @@ fn by_proxy(f: &Fixture) -> (Proxy, Store) {
     (proxy, store)
 }
 
+/// On Redis only: a file sends no replies. Lost ones on both: `store/conformance/faults`.
 #[tokio::test]
 async fn an_add_whose_reply_is_lost_adds_once() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let (proxy, store) = by_proxy(&f);
     let queue = Queue::new(&store, QUEUE).unwrap().with_patience(60 * SECOND);
     queue.add("warm", &0).await.unwrap();
@@ -31,9 +37,10 @@ async fn an_add_whose_reply_is_lost_adds_once() {
     assert_eq!(f.queue.overview().await.unwrap().counts.waiting, 21);
 }
 
+/// On Redis only: a file sends no replies. Lost ones on both: `store/conformance/faults`.
 #[tokio::test]
 async fn exchanges_whose_replies_are_lost_lose_and_double_nothing() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let (proxy, store) = by_proxy(&f);
     let ids = f.queue.add_bulk((0..200).map(|n| NewJob::new("n", &n))).await.unwrap();
     let runs: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
@@ -61,27 +68,23 @@ fn every_third() -> proxy::Matcher {
     Box::new(move |bytes: &[u8]| script(bytes) && calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 == 2)
 }
 
-#[tokio::test]
-async fn a_worker_outlives_its_server() {
-    let mut f = Fixture::start();
+async fn a_worker_outlives_its_store(mut f: Fixture) {
     let gate = Gate::new();
     gate.open();
     let worker = f.worker().start(gate.handler()).unwrap();
     let mut events = worker.events();
     let before = f.queue.add("before", &()).await.unwrap();
     f.until(&before, JobState::Completed).await;
-    f.server.kill();
+    f.go_away();
     event(&mut events, |e| matches!(e, WorkerEvent::StoreLost { .. }).then_some(())).await;
-    f.server.restart();
+    f.come_back();
     event(&mut events, |e| matches!(e, WorkerEvent::StoreBack).then_some(())).await;
     let queue = f.queue.clone().with_patience(60 * SECOND);
     let after = queue.add("after", &()).await.unwrap();
     f.until(&after, JobState::Completed).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
-    let f = Fixture::start();
+async fn a_store_that_does_not_answer_for_a_while_ends_no_job_twice_and_every_job_ends(f: Fixture) {
     let lock = Duration::from_millis(600);
     let accepted: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
     let mut workers = Vec::new();
@@ -114,10 +117,10 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
     let ids = f.queue.add_bulk((0..150).map(|n| NewJob::new("n", &n))).await.unwrap();
     for _ in 0..3 {
         wait::until_async("jobs are running", || async { f.queue.overview().await.unwrap().counts.active > 0 }).await;
-        f.server.freeze();
+        f.freeze();
         let frozen = std::time::Instant::now();
         tokio::task::block_in_place(|| wait::until("longer than the lock", || frozen.elapsed() > 2 * lock));
-        f.server.thaw();
+        f.thaw();
     }
     wait::until_async("every job has ended", || async { f.queue.overview().await.unwrap().counts.completed == 150 })
         .await;
@@ -133,12 +136,13 @@ async fn a_frozen_server_ends_no_job_twice_and_every_job_ends() {
         assert_eq!(accepted.get(id.as_str()), Some(&1), "job {id}");
         assert_eq!(f.job(id).await.record.attempts_made, 1, "job {id}");
     }
-    assert_eq!(f.redis::<u32>("LLEN bull:mail:active"), 0);
+    assert_eq!(f.queue.overview().await.unwrap().counts.active, 0);
 }
 
+/// On Redis only: a file has no scripts.
 #[tokio::test]
 async fn forgotten_scripts_are_loaded_again() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     let worker = f.worker().start(async |_| Ok::<_, JobError>(())).unwrap();
     for n in 0..10 {
         f.redis::<()>("SCRIPT FLUSH");
@@ -149,9 +153,10 @@ async fn forgotten_scripts_are_loaded_again() {
     worker.close(SECOND).await;
 }
 
+/// On Redis only: users and their rights. Those of a file: `tests/crash/faults`.
 #[tokio::test]
 async fn a_user_who_may_not_work_ends_the_worker_before_it_asks_for_jobs() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     f.redis::<()>("ACL SETUSER ann on >pw ~bull:* +@all");
     let store = Store::open(&format!("redis://ann:pw@127.0.0.1:{}", f.server.port())).unwrap();
     let worker = Worker::builder(&store, "mail").start(async |_| Ok::<_, JobError>(())).unwrap();

@@ -66,15 +66,61 @@ impl TestFile {
         assert_eq!(self.connect().execute(&sql, params![number(id), value]).unwrap(), 1);
     }
 
+    /// Calls that have been answered, as the lanes count them.
+    pub(crate) fn calls(&self) -> u64 {
+        self.number("SELECT ifnull(sum(number), 0) FROM lariat_lane")
+    }
+
+    /// Whether a worker has asked for jobs.
+    pub(crate) fn has_been_asked(&self) -> bool {
+        self.number("SELECT count(*) FROM lariat_lane WHERE address IS NOT NULL") > 0
+    }
+
+    pub(crate) fn has_been_searched(&self) -> bool {
+        self.number("SELECT count(*) FROM lariat_queue WHERE searched_until > 0") > 0
+    }
+
+    /// The one number that this asks for; 0 in a file that has no tables yet.
+    fn number(&self, sql: &str) -> u64 {
+        if !self.path().exists() {
+            return 0;
+        }
+        let file = self.connect();
+        let ask = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+        if ask("SELECT count(*) FROM sqlite_schema") == 0 { 0 } else { ask(sql) }
+    }
+
+    /// Bytes that are no UTF-8 where text should be.
+    pub(crate) fn garble(&self, id: &str) {
+        let sql = "UPDATE lariat_payload SET name = CAST(x'ff' AS TEXT) WHERE row & 0xffffffffff = ?1";
+        assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
+    }
+
+    pub(crate) fn lose_record(&self, id: &str) {
+        let sql = "DELETE FROM lariat_payload WHERE row & 0xffffffffff = ?1";
+        assert_eq!(self.connect().execute(sql, params![number(id)]).unwrap(), 1);
+    }
+
+    pub(crate) fn erase(&self, id: &str) {
+        let sql = format!(
+            "BEGIN IMMEDIATE;
+             DELETE FROM lariat_payload WHERE row & 0xffffffffff = {id};
+             DELETE FROM lariat_job WHERE row & 0xffffffffff = {id} AND state = 0;
+             UPDATE lariat_queue SET waiting = waiting - changes();
+             COMMIT;"
+        );
+        self.connect().execute_batch(&sql).unwrap();
+    }
+
     pub(crate) fn failed_reason(&self, id: &str) -> String {
         let sql = "SELECT failed_reason FROM lariat_job WHERE row & 0xffffffffff = ?1";
         self.connect().query_row(sql, params![number(id)], |row| row.get(0)).unwrap()
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
-        let sql = "SELECT (SELECT count(*) FROM lariat_queue) + (SELECT count(*) FROM lariat_job) + (SELECT count(*) FROM lariat_lane)
-                   + (SELECT count(*) FROM lariat_event)";
-        !self.path().exists() || self.connect().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+        let sql = "SELECT (SELECT count(*) FROM lariat_queue) + (SELECT count(*) FROM lariat_job)
+                   + (SELECT count(*) FROM lariat_lane) + (SELECT count(*) FROM lariat_event)";
+        self.number(sql) == 0
     }
 
     pub(crate) fn has_no_trace_of(&self, id: &str) -> bool {

@@ -7,36 +7,45 @@ use std::time::Duration;
 use interop::redis::RedisServer;
 use interop::wait;
 use lariat::{Job, JobId, JobState, Queue, Store, StoredJob, Worker, WorkerBuilder, WorkerEvent, WorkerEvents};
-use redis::FromRedisValue;
 use tokio::sync::{mpsc, watch};
 
 use crate::file::TestFile;
 
 pub(crate) const QUEUE: &str = "mail";
 
-/// Makes of each test, a function of a [`Fixture`], one for each store.
+/// Makes of each test, a function of a [`Fixture`], one for each store. Those behind `[needs …]`, a field of
+/// [`Capabilities`](lariat::Capabilities), are run on the stores that say so.
 macro_rules! on_both_stores {
-    ($($test:ident $(on $threads:tt threads)?,)*) => {
+    (
+        $($test:ident $(on $threads:tt threads)?,)*
+        $([needs $capability:ident] $($able:ident $(on $its_threads:tt threads)?,)*)?
+    ) => {
         mod on_redis {
-            $(crate::fixture::one_test! { $test start $($threads)? })*
+            $(crate::fixture::one_test! { $test on_redis; $($threads)? })*
+            $($(crate::fixture::one_test! { $able on_redis $capability; $($its_threads)? })*)?
         }
         mod on_sqlite {
-            $(crate::fixture::one_test! { $test in_a_file $($threads)? })*
+            $(crate::fixture::one_test! { $test on_sqlite; $($threads)? })*
+            $($(crate::fixture::one_test! { $able on_sqlite $capability; $($its_threads)? })*)?
         }
     };
 }
 
 macro_rules! one_test {
-    ($test:ident $store:ident) => {
-        #[tokio::test]
-        async fn $test() {
-            super::$test(crate::fixture::Fixture::$store()).await;
-        }
+    ($test:ident $store:ident $($capability:ident)?;) => {
+        crate::fixture::one_test! { $test $store $($capability)?; () }
     };
-    ($test:ident $store:ident $threads:tt) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = $threads)]
+    ($test:ident $store:ident $($capability:ident)?; $threads:literal) => {
+        crate::fixture::one_test! { $test $store $($capability)?; (flavor = "multi_thread", worker_threads = $threads) }
+    };
+    ($test:ident $store:ident $($capability:ident)?; ($($flavor:tt)*)) => {
+        #[tokio::test($($flavor)*)]
         async fn $test() {
-            super::$test(crate::fixture::Fixture::$store()).await;
+            let fixture = crate::fixture::Fixture::$store();
+            $(if !fixture.store.capabilities().$capability {
+                return println!("SKIPPED: {} is not among what this store can", stringify!($capability));
+            })?
+            super::$test(fixture).await;
         }
     };
 }
@@ -77,31 +86,47 @@ impl DerefMut for Place {
 }
 
 impl Fixture {
-    /// On a Redis server.
-    pub(crate) fn start() -> Fixture {
-        Fixture::on(RedisServer::start())
-    }
-
-    /// On a server that has its data again after a restart.
-    pub(crate) fn start_kept() -> Fixture {
-        Fixture::on(RedisServer::builder().option("--appendonly", "yes").option("--appendfsync", "always").start())
-    }
-
-    pub(crate) fn on(server: RedisServer) -> Fixture {
+    pub(crate) fn on_redis() -> Fixture {
+        let server = RedisServer::start();
         let store = Store::open(&server.url()).unwrap();
         Fixture::new(Place::Redis(server), store)
     }
 
     /// In a SQLite file.
-    pub(crate) fn in_a_file() -> Fixture {
+    pub(crate) fn on_sqlite() -> Fixture {
         let file = TestFile::new();
         let store = Store::open(&file.url()).unwrap();
         Fixture::new(Place::Sqlite(file), store)
     }
 
+    /// Another store of the same kind, with nothing in it.
+    pub(crate) fn another(&self) -> Fixture {
+        match &self.server {
+            Place::Redis(_) => Fixture::on_redis(),
+            Place::Sqlite(_) => Fixture::on_sqlite(),
+        }
+    }
+
+    /// A store of the same kind in a place where there is none.
+    pub(crate) fn nowhere(&self) -> Store {
+        let url = match &self.server {
+            Place::Redis(_) => "redis://127.0.0.1:1",
+            Place::Sqlite(_) => "sqlite:/no/such/folder/jobs.db",
+        };
+        Store::open(url).unwrap()
+    }
+
     fn new(server: Place, store: Store) -> Fixture {
         let queue = Queue::new(&store, QUEUE).unwrap();
         Fixture { server, store, queue }
+    }
+
+    /// Where [`on_both_stores!`] puts the tests of this store.
+    pub(crate) fn module(&self) -> &'static str {
+        match &self.server {
+            Place::Redis(_) => "on_redis",
+            Place::Sqlite(_) => "on_sqlite",
+        }
     }
 
     /// The file of a store in a file.
@@ -122,137 +147,6 @@ impl Fixture {
 
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.store, QUEUE)
-    }
-
-    /// One command on a connection of the test's own; the words are split at spaces.
-    pub(crate) fn redis<T: FromRedisValue>(&self, command: &str) -> T {
-        let mut words = command.split(' ');
-        let mut cmd = redis::cmd(words.next().unwrap());
-        cmd.arg(words.collect::<Vec<_>>());
-        cmd.query(&mut self.server.connection()).unwrap()
-    }
-
-    /// Calls of scripts that the server has seen.
-    pub(crate) fn scripts_run(&self) -> u64 {
-        let stats: String = self.redis("INFO commandstats");
-        let line = |name: &str| {
-            let rest = stats.split_once(&format!("cmdstat_{name}:calls="))?.1;
-            rest.split_once(',')?.0.parse::<u64>().ok()
-        };
-        line("evalsha").unwrap_or(0) + line("eval").unwrap_or(0)
-    }
-
-    /// The token that holds a job's lock.
-    pub(crate) fn lock_of(&self, id: &str) -> Option<String> {
-        match &self.server {
-            Place::Redis(_) => self.redis(&format!("GET bull:mail:{id}:lock")),
-            Place::Sqlite(file) => file.lock_of(id),
-        }
-    }
-
-    /// Gives a job's lock to somebody, for a minute.
-    pub(crate) fn give_lock(&self, id: &str, token: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("SET bull:mail:{id}:lock {token} PX 60000")),
-            Place::Sqlite(file) => file.give_lock(id, token),
-        }
-    }
-
-    /// Lets a job's lock be gone.
-    pub(crate) fn drop_lock(&self, id: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("DEL bull:mail:{id}:lock")),
-            Place::Sqlite(file) => file.drop_lock(id),
-        }
-    }
-
-    /// Lets the last search for stalled jobs have seen a job active.
-    pub(crate) fn suspect(&self, id: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("SADD bull:mail:stalled {id}")),
-            Place::Sqlite(file) => file.suspect(id),
-        }
-    }
-
-    /// Whether nothing has been written.
-    pub(crate) fn is_untouched(&self) -> bool {
-        match &self.server {
-            Place::Redis(_) => self.redis::<Vec<String>>("KEYS *").is_empty(),
-            Place::Sqlite(file) => file.is_untouched(),
-        }
-    }
-
-    /// Whether nothing is left of a job but its events.
-    pub(crate) fn has_no_trace_of(&self, id: &str) -> bool {
-        match &self.server {
-            Place::Redis(_) => self.redis::<Vec<String>>(&format!("KEYS bull:mail:{id}*")).is_empty(),
-            Place::Sqlite(file) => file.has_no_trace_of(id),
-        }
-    }
-
-    /// Lets a job be one that is to fail when it is taken next.
-    pub(crate) fn doom(&self, id: &str, reason: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} defa {reason}")),
-            Place::Sqlite(file) => file.set("UPDATE lariat_job SET deferred_failure = ?2", id, reason),
-        }
-    }
-
-    /// Lets a job be one that a scheduler has made.
-    pub(crate) fn schedule(&self, id: &str, scheduler: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} rjk {scheduler}")),
-            Place::Sqlite(file) => file.set("UPDATE lariat_payload SET scheduler = ?2", id, scheduler),
-        }
-    }
-
-    /// Makes a job's payload something that is no JSON.
-    pub(crate) fn break_data(&self, id: &str) {
-        match &self.server {
-            Place::Redis(_) => self.redis::<()>(&format!("HSET bull:mail:{id} data {{oops")),
-            Place::Sqlite(file) => file.set("UPDATE lariat_payload SET data = ?2", id, "{oops"),
-        }
-    }
-
-    /// Why a job failed, also where its record cannot be read.
-    pub(crate) fn failed_reason(&self, id: &str) -> String {
-        match &self.server {
-            Place::Redis(_) => self.redis(&format!("HGET bull:mail:{id} failedReason")),
-            Place::Sqlite(file) => file.failed_reason(id),
-        }
-    }
-
-    pub(crate) fn is_suspect(&self, id: &str) -> bool {
-        match &self.server {
-            Place::Redis(_) => self.redis(&format!("SISMEMBER bull:mail:stalled {id}")),
-            Place::Sqlite(file) => file.is_suspect(id),
-        }
-    }
-
-    /// Makes the next waiting job active as if a worker had taken it and died.
-    pub(crate) fn abandon_next(&self) {
-        match &self.server {
-            Place::Redis(_) => {
-                self.redis::<()>("RPOPLPUSH bull:mail:wait bull:mail:active");
-                self.redis::<()>("DEL bull:mail:marker");
-            }
-            Place::Sqlite(file) => file.abandon_next(),
-        }
-    }
-
-    /// Lets the store answer nobody, until it is thawed.
-    pub(crate) fn freeze(&self) {
-        match &self.server {
-            Place::Redis(server) => server.freeze(),
-            Place::Sqlite(file) => file.freeze(),
-        }
-    }
-
-    pub(crate) fn thaw(&self) {
-        match &self.server {
-            Place::Redis(server) => server.thaw(),
-            Place::Sqlite(file) => file.thaw(),
-        }
     }
 
     pub(crate) async fn job(&self, id: &JobId) -> StoredJob {

@@ -15,6 +15,7 @@ mod faults;
 mod file;
 mod finished;
 mod fixture;
+mod hands;
 mod health;
 mod hooks;
 mod lane;

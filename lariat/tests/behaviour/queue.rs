@@ -146,7 +146,7 @@ async fn queues_are_listed_under_their_prefix(f: Fixture) {
 /// On Redis only: a file is not away, and who reads it does not wait for who writes.
 #[tokio::test]
 async fn a_store_that_is_away_is_an_error_of_each_look() {
-    let mut f = Fixture::start();
+    let mut f = Fixture::on_redis();
     f.server.kill();
     let errors = [
         f.queue.overview().await.map(drop).unwrap_err(),

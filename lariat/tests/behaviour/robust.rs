@@ -142,9 +142,10 @@ async fn what_a_handler_spawns_may_outlive_it_and_can_no_longer_report(f: Fixtur
     worker.close(SECOND).await;
 }
 
+/// On Redis only: users and their rights. Those of a file: `tests/crash/faults`.
 #[tokio::test]
 async fn a_user_who_may_not_write_our_own_keys_is_told_what_is_missing() {
-    let f = Fixture::start();
+    let f = Fixture::on_redis();
     f.redis::<()>("ACL SETUSER narrow on >secret ~bull:* &* +@all");
     let store = Store::open(&f.server.url().replace("redis://", "redis://narrow:secret@")).unwrap();
     let worker = Worker::builder(&store, QUEUE).start(async |_| Ok::<_, JobError>(())).unwrap();

@@ -17,6 +17,8 @@ use crate::fixture::{Fixture, QUEUE, SECOND, on_both_stores};
 on_both_stores! {
     adding_and_processing_have_spans_named_as_bullmq_names_them,
     changes_settings_and_work_by_hand_have_spans_too,
+    no_payload_no_result_and_no_password_is_told,
+    a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said,
 }
 
 type Fields = BTreeMap<String, String>;
@@ -163,13 +165,9 @@ async fn changes_settings_and_work_by_hand_have_spans_too(f: Fixture) {
 }
 
 /// Everything that can be said, with a secret wherever a user can put one.
-#[tokio::test]
-async fn no_payload_no_result_and_no_url_is_told() {
+async fn no_payload_no_result_and_no_password_is_told(f: Fixture) {
     let (heard, _guard) = Heard::listen();
-    let f = Fixture::start();
-    f.redis::<()>("ACL SETUSER tester on >s3cret-password ~* &* +@all");
-    let url = f.server.url().replace("redis://", "redis://tester:s3cret-password@");
-    let store = lariat::Store::open(&url).unwrap();
+    let store = lariat::Store::open(&f.url_with_password("s3cret-password")).unwrap();
     let queue = lariat::Queue::new(&store, QUEUE).unwrap();
     let handler = async |job: Job| {
         job.progress("s3cret-progress").await?;
@@ -197,10 +195,10 @@ async fn no_payload_no_result_and_no_url_is_told() {
     if let Some(taken) = manual.take().await.unwrap() {
         taken.complete("s3cret-result").await.unwrap();
     }
-    f.server.freeze();
+    f.freeze();
     let patient = queue.clone().with_patience(Duration::from_millis(10));
     assert!(patient.add("lost", "s3cret-payload").await.is_err());
-    f.server.thaw();
+    f.thaw();
     let told = heard.0.lock().unwrap();
     assert!(told.spans.len() > 10 && told.lines.len() > 5, "{} spans", told.spans.len());
     let fields = told.spans.iter().map(|(_, fields)| fields).chain(told.lines.iter().map(|line| &line.fields));
@@ -222,17 +220,17 @@ fn alone(test: &str) -> bool {
     false
 }
 
-#[tokio::test]
-async fn a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said() {
+async fn a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said(f: Fixture) {
     // A process says a cause once a second for all its workers, and other tests have such lines to say too.
-    if !alone("telemetry::a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said") {
+    let module = f.module();
+    let this = format!("telemetry::{module}::a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said");
+    if !alone(&this) {
         return;
     }
     let (heard, _guard) = Heard::listen();
-    let f = Fixture::start();
     // Ids without a record: each is dropped, and would be a line.
-    for n in 0..500 {
-        f.redis::<()>(&format!("LPUSH bull:mail:wait nobody-{n}"));
+    for id in f.queue.add_bulk((0..500).map(|n| NewJob::new("n", &n))).await.unwrap() {
+        f.lose_record(id.as_str());
     }
     let last = f.queue.add("x", &()).await.unwrap();
     let begun = std::time::Instant::now();
@@ -242,6 +240,6 @@ async fn a_flood_of_one_cause_is_one_line_a_second_with_how_many_were_not_said()
     let most = 1 + begun.elapsed().as_secs();
     let dropped: Vec<_> = heard.lines().into_iter().filter(|line| line.level == Level::WARN).collect();
     assert!(!dropped.is_empty() && dropped.len() as u64 <= most, "{} lines in {most} s", dropped.len());
-    has(&dropped[0].fields, &[(names::JOB_ID, "nobody-0"), (names::UNSAID, "0")]);
+    has(&dropped[0].fields, &[(names::JOB_ID, "1"), (names::UNSAID, "0")]);
     assert!(dropped.iter().all(|line| line.target.starts_with("lariat")));
 }

@@ -1,4 +1,4 @@
-//! What `lariat::testing` gives to those who test their handlers.
+//! What `lariat::testing` gives to those who test their handlers. In memory only: that is where a `TestStore` is.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod names;
 mod rust;
 mod sizes;
 mod sleeps;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -104,7 +105,7 @@ fn extension_of(path: &str) -> &str {
 
 /// All checks, their problems in order of files.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    let checks = [layers::check, sizes::check, lua::check, names::check, links::check, sleeps::check];
+    let checks = [layers::check, sizes::check, lua::check, names::check, links::check, sleeps::check, stores::check];
     let mut problems: Vec<Problem> = checks.iter().flat_map(|check| check(tree)).collect();
     problems.sort();
     problems
@@ -123,6 +124,7 @@ mod tests {
             ("lariat/src/util.rs", ""),
             ("README.md", "[gone](gone.md)\n"),
             ("lariat/tests/it.rs", "sleep(1);\n"),
+            ("lariat/tests/behaviour/it.rs", "#[test]\nfn it() {}\n"),
         ]);
         let files: Vec<_> = check(&tree).into_iter().map(|problem| problem.file).collect();
         for (file, _) in tree.files() {
