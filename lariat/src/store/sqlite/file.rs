@@ -52,7 +52,7 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
         Err(_) => return Ok(()),
     }
     if !folder.exists() {
-        return Err(Error::new(ErrorKind::Store, format!("the folder {} does not exist", folder.display())));
+        return Err(Error::new(ErrorKind::Unreachable, format!("the folder {} does not exist", folder.display())));
     }
     network(folder)
 }

@@ -111,8 +111,9 @@ pub(super) fn page(connection: &Connection, key: &QueueKey, page: Page) -> Resul
     let mut found = JobPage { next: page.from, ..JobPage::default() };
     let Some(queue) = queue::find(connection, key)? else { return Ok(found) };
     let order = if page.oldest_first { "ORDER BY rank, place" } else { "ORDER BY rank DESC, place DESC" };
+    // Who is listed without a record is passed over.
     let sql = format!(
-        "SELECT {COLUMNS} FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
+        "SELECT {COLUMNS} FROM lariat_job j JOIN lariat_payload p ON p.row = j.row
          WHERE queue = ?1 AND state = ?2 {order} LIMIT ?3 OFFSET ?4"
     );
     let params = params![queue, code(page.state), number(page.count), number(page.from)];
