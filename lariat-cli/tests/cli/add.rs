@@ -3,25 +3,30 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Place, lariat, run};
+use crate::kit::{Place, lariat, on_both_stores, run};
+
+on_both_stores! {
+    prints_the_id,
+    options_arrive_as_bullmq_names_them,
+    an_id_that_exists_adds_nothing,
+    the_prefix_is_the_first_part_of_each_key,
+    bad_input_is_named_with_its_rule_and_nothing_is_sent,
+    a_store_that_is_not_there_is_given_up_in_time,
+    a_store_that_does_not_answer_is_given_up_in_time,
+    add_waits_for_a_store_that_comes_back,
+}
 
 fn opts(place: &Place, id: &str) -> Value {
     place.job(id)["opts"].clone()
 }
 
-#[test]
-fn prints_the_id() {
-    let place = Place::new();
+fn prints_the_id(place: &Place) {
     assert_eq!(place.run(&["add", "q", "n"]).done(), "1\n");
     assert_eq!(place.run(&["add", "q", "n", "[1, 2]", "--json"]).done(), "{\"id\":\"2\"}\n");
-    let data: Vec<String> =
-        ["1", "2"].iter().map(|id| place.redis(&["HGET", &format!("bull:q:{id}"), "data"])).collect();
-    assert_eq!(data, ["{}", "[1, 2]"]);
+    assert_eq!([place.data("1"), place.data("2")], ["{}", "[1, 2]"]);
 }
 
-#[test]
-fn options_arrive_as_bullmq_names_them() {
-    let place = Place::new();
+fn options_arrive_as_bullmq_names_them(place: &Place) {
     let id = place.add(&[
         "n",
         "{}",
@@ -42,40 +47,33 @@ fn options_arrive_as_bullmq_names_them() {
         "--lifo",
     ]);
     assert_eq!(id, "invoice-7");
-    let stored: String = place.redis(&["HGET", "bull:q:invoice-7", "opts"]);
-    let stored: Value = serde_json::from_str(&stored).unwrap();
+    let stored: Value = serde_json::from_str(&place.options("invoice-7")).unwrap();
     let expected = json!({
         "jobId": "invoice-7", "delay": 3_600_000, "priority": 5, "attempts": 3, "lifo": true,
         "backoff": {"type": "exponential", "delay": 1000, "jitter": 0.5}, "removeOnComplete": true, "removeOnFail": 100,
     });
-    assert_eq!(opts(&place, &id), expected);
+    assert_eq!(opts(place, &id), expected);
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&stored[name], value, "{name}");
     }
     assert_eq!(place.job(&id)["state"], "delayed");
 }
 
-#[test]
-fn an_id_that_exists_adds_nothing() {
-    let place = Place::new();
+fn an_id_that_exists_adds_nothing(place: &Place) {
     place.add(&["first", "--id", "x"]);
     assert_eq!(place.add(&["second", "--id", "x"]), "x");
     assert_eq!(place.job("x")["name"], "first");
 }
 
-#[test]
-fn the_prefix_is_the_first_part_of_each_key() {
-    let place = Place::new();
+fn the_prefix_is_the_first_part_of_each_key(place: &Place) {
     place.add(&["n", "--prefix", "other"]);
     let mut by_environment = place.lariat(&["add", "q", "n"]);
     by_environment.env("LARIAT_PREFIX", "third");
     run(by_environment, "").done();
-    assert_eq!(place.redis::<u8>(&["EXISTS", "other:q:1", "third:q:1", "bull:q:1"]), 2);
+    assert!(place.has_job("other", 1) && place.has_job("third", 1) && !place.has_job("bull", 1));
 }
 
-#[test]
-fn bad_input_is_named_with_its_rule_and_nothing_is_sent() {
-    let place = Place::new();
+fn bad_input_is_named_with_its_rule_and_nothing_is_sent(place: &Place) {
     for (args, words) in [
         (&["add", "a:b", "n"][..], &["queue name", "a:b", "must not contain ':'"][..]),
         (&["add", "q", ""], &["job name", "must not be empty"]),
@@ -96,9 +94,10 @@ fn bad_input_is_named_with_its_rule_and_nothing_is_sent() {
     ] {
         place.run(args).failed_with(2, words);
     }
-    assert_eq!(place.redis::<u64>(&["DBSIZE"]), 0);
+    assert!(place.is_untouched());
 }
 
+/// Without a store: the URL is refused.
 #[test]
 fn a_store_that_is_not_built_says_what_to_pass() {
     for (url, words) in [
@@ -113,6 +112,7 @@ fn a_store_that_is_not_built_says_what_to_pass() {
     }
 }
 
+/// In a file only: that is what there is then.
 #[test]
 fn without_a_store_jobs_live_in_a_file_here() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -125,41 +125,36 @@ fn without_a_store_jobs_live_in_a_file_here() {
     assert!(folder.path().join("lariat.db").exists());
 }
 
-#[test]
-fn a_store_that_is_not_there_is_given_up_in_time() {
-    let mut place = Place::new();
-    place.server.kill();
-    place.run(&["add", "q", "n", "--wait", "200ms"]).failed_with(4, &["127.0.0.1"]);
+fn a_store_that_is_not_there_is_given_up_in_time(place: &mut Place) {
+    place.go_away();
+    place.run(&["add", "q", "n", "--wait", "200ms"]).failed_with(4, &[place.called()]);
     run(place.lariat(&["add", "q", "--stdin", "--wait", "200ms"]), "{\"name\":\"n\"}\n").failed_with(4, &["line 1"]);
 }
 
-#[test]
-fn a_store_that_does_not_answer_is_given_up_in_time() {
-    let place = Place::new();
-    place.server.freeze();
+fn a_store_that_does_not_answer_is_given_up_in_time(place: &Place) {
+    place.freeze();
     let ran = place.run(&["add", "q", "n", "--wait", "200ms"]);
-    place.server.thaw();
+    place.thaw();
     ran.failed_with(4, &[]);
 }
 
-#[test]
-fn add_waits_for_a_store_that_comes_back() {
-    let mut place = Place::new();
-    place.server.kill();
+fn add_waits_for_a_store_that_comes_back(place: &mut Place) {
+    place.go_away();
     let mut command = place.lariat(&["add", "q", "n", "--wait", "60s"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    place.server.restart();
+    place.come_back();
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!((child.wait().unwrap().code(), out.as_str()), (Some(0), "1\n"));
 }
 
+/// On Redis only: a file has no password.
 #[test]
 fn a_wrong_password_is_said_without_the_password() {
-    let place = Place::new();
+    let place = Place::on_redis();
     place.redis::<()>(&["CONFIG", "SET", "requirepass", "right"]);
     let mut command = lariat();
-    let url = format!("redis://:hunter2@127.0.0.1:{}", place.server.port());
+    let url = format!("redis://:hunter2@127.0.0.1:{}", place.server().port());
     command.args(["add", "q", "n", "--wait", "200ms", "--store", &url]);
     let ran = run(command, "");
     ran.failed_with(4, &[]);

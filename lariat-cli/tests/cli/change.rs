@@ -2,7 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Place;
+use crate::kit::{Place, on_both_stores};
+
+on_both_stores! {
+    failed_and_completed_jobs_run_again,
+    a_retry_of_a_job_that_has_not_ended_is_refused,
+    a_delayed_job_runs_now,
+    a_job_is_deleted,
+    children_go_along_unless_they_are_to_stay,
+    a_locked_job_and_the_parent_of_one_are_refused,
+    bad_input_and_what_is_not_there,
+}
 
 /// Ended jobs of queue `q`: one completed, one failed.
 fn ended(place: &Place) -> (String, String) {
@@ -11,10 +21,8 @@ fn ended(place: &Place) -> (String, String) {
     (good, bad)
 }
 
-#[test]
-fn failed_and_completed_jobs_run_again() {
-    let place = Place::new();
-    let (good, bad) = ended(&place);
+fn failed_and_completed_jobs_run_again(place: &Place) {
+    let (good, bad) = ended(place);
     assert_eq!(place.run(&["job", "retry", "q", &bad]).done(), "");
     assert_eq!(place.run(&["job", "retry", "q", &good, "--json"]).done(), format!("{{\"id\":\"{good}\"}}\n"));
     for id in [&good, &bad] {
@@ -28,9 +36,7 @@ fn failed_and_completed_jobs_run_again() {
     assert_eq!(place.job(&bad)["returnvalue"], "again");
 }
 
-#[test]
-fn a_retry_of_a_job_that_has_not_ended_is_refused() {
-    let place = Place::new();
+fn a_retry_of_a_job_that_has_not_ended_is_refused(place: &Place) {
     let (waiting, delayed) = (place.add(&["n"]), place.add(&["n", "--delay", "1h"]));
     let before = [place.job(&waiting), place.job(&delayed)];
     place.run(&["job", "retry", "q", &waiting]).failed_with(1, &["\"1\"", "is waiting, not failed or completed"]);
@@ -38,9 +44,7 @@ fn a_retry_of_a_job_that_has_not_ended_is_refused() {
     assert_eq!([place.job(&waiting), place.job(&delayed)], before);
 }
 
-#[test]
-fn a_delayed_job_runs_now() {
-    let place = Place::new();
+fn a_delayed_job_runs_now(place: &Place) {
     let ids = [place.add(&["n", "--delay", "1h"]), place.add(&["n", "--delay", "1h", "--priority", "3"])];
     assert_eq!(place.run(&["job", "promote", "q", &ids[0]]).done(), "");
     assert_eq!(place.run(&["job", "promote", "q", &ids[1], "--json"]).done(), "{\"id\":\"2\"}\n");
@@ -50,57 +54,40 @@ fn a_delayed_job_runs_now() {
     assert_eq!(place.job(&ids[0])["state"], "waiting");
 }
 
-#[test]
-fn a_job_is_deleted() {
-    let place = Place::new();
-    let (good, bad) = ended(&place);
+fn a_job_is_deleted(place: &Place) {
+    let (good, bad) = ended(place);
     assert_eq!(place.run(&["job", "rm", "q", &good]).done(), "");
     assert_eq!(place.run(&["job", "rm", "q", &bad, "--json"]).done(), format!("{{\"id\":\"{bad}\"}}\n"));
     for id in [&good, &bad] {
         place.run(&["job", "get", "q", id]).failed_with(3, &[]);
         place.run(&["job", "rm", "q", id]).failed_with(3, &["has no job"]);
     }
-    let left: Vec<String> = place.redis(&["KEYS", "bull:q:[0-9]*"]);
-    assert_eq!(left, [] as [String; 0]);
+    assert!(place.has_no_jobs());
 }
 
 /// A parent that waits for one child, as BullMQ's flows leave them.
 fn family(place: &Place) -> (String, String) {
     let (parent, child) = (place.add(&["parent", "--id", "parent"]), place.add(&["child", "--id", "child"]));
-    place.redis::<()>(&["LREM", "bull:q:wait", "0", &parent]);
-    place.redis::<()>(&["ZADD", "bull:q:waiting-children", "1700000000000", &parent]);
-    place.redis::<()>(&["SADD", "bull:q:parent:dependencies", "bull:q:child"]);
-    place.redis::<()>(&[
-        "HSET",
-        "bull:q:child",
-        "parentKey",
-        "bull:q:parent",
-        "parent",
-        "{\"id\":\"parent\",\"queueKey\":\"bull:q\"}",
-    ]);
+    place.adopt(&parent, &child);
     (parent, child)
 }
 
-#[test]
-fn children_go_along_unless_they_are_to_stay() {
-    let place = Place::new();
-    let (parent, child) = family(&place);
+fn children_go_along_unless_they_are_to_stay(place: &Place) {
+    let (parent, child) = family(place);
     assert_eq!(place.run(&["job", "rm", "q", &parent, "--keep-children"]).done(), "");
     assert_eq!(place.job(&child)["state"], "waiting");
     place.run(&["job", "get", "q", &parent]).failed_with(3, &[]);
 
-    let place = Place::new();
-    let (parent, child) = family(&place);
+    let place = &place.another();
+    let (parent, child) = family(place);
     assert_eq!(place.run(&["job", "rm", "q", &parent]).done(), "");
     for id in [&parent, &child] {
         place.run(&["job", "get", "q", id]).failed_with(3, &[]);
     }
 }
 
-#[test]
-fn a_locked_job_and_the_parent_of_one_are_refused() {
-    let place = Place::new();
-    let (parent, child) = family(&place);
+fn a_locked_job_and_the_parent_of_one_are_refused(place: &Place) {
+    let (parent, child) = family(place);
     let worker = place.work(&["--name", "w1"], "touch ready; exec sleep 600");
     interop::wait::until("the child runs", || place.path("ready").exists());
     place.run(&["job", "rm", "q", &child]).failed_with(1, &["\"child\"", "is locked", "nothing was changed"]);
@@ -112,17 +99,19 @@ fn a_locked_job_and_the_parent_of_one_are_refused() {
     drop(worker);
 }
 
+/// On Redis only: a file that is busy has not been written.
 #[test]
 fn a_change_without_an_answer_is_in_doubt() {
-    let place = Place::new();
+    let place = Place::on_redis();
     let id = place.add(&["n", "--delay", "1h"]);
     place.redis::<()>(&["CLIENT", "PAUSE", "600000", "WRITE"]);
     place.run(&["job", "promote", "q", &id]).failed_with(4, &["\"1\"", "may or may not have been done"]);
 }
 
+/// On Redis only: nobody has left a scheduler in a file yet.
 #[test]
 fn the_next_run_of_a_scheduler_is_refused() {
-    let place = Place::new();
+    let place = Place::on_redis();
     let id = "repeat:every:1700000000000";
     place.redis::<()>(&["HSET", &format!("bull:q:{id}"), "name", "n", "data", "{}", "opts", "{}", "rjk", "every"]);
     place.redis::<()>(&["ZADD", "bull:q:repeat", "1700000000000", "every"]);
@@ -131,9 +120,7 @@ fn the_next_run_of_a_scheduler_is_refused() {
     assert_eq!(place.job(id)["state"], "waiting");
 }
 
-#[test]
-fn bad_input_and_what_is_not_there() {
-    let mut place = Place::new();
+fn bad_input_and_what_is_not_there(place: &mut Place) {
     for verb in ["retry", "promote", "rm"] {
         for (args, words) in [
             (&["job", verb][..], &["QUEUE"][..]),
@@ -147,9 +134,9 @@ fn bad_input_and_what_is_not_there() {
         place.run(&["job", verb, "q", "17"]).failed_with(3, &["queue \"q\" has no job \"17\""]);
         place.run(&["job", verb, "q", "a\u{1b}[31m\nb"]).failed_with(3, &["\\u{1b}[31m\\nb"]);
     }
-    assert_eq!(place.redis::<u64>(&["DBSIZE"]), 0);
-    place.server.kill();
+    assert!(place.is_untouched());
+    place.go_away();
     for verb in ["retry", "promote", "rm"] {
-        place.run(&["job", verb, "q", "1"]).failed_with(4, &["127.0.0.1"]);
+        place.run(&["job", verb, "q", "1"]).failed_with(4, &[place.called()]);
     }
 }

@@ -70,6 +70,7 @@ fn kill(pid: &str) {
     kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
 }
 
+/// In a file only: the next one is on a server.
 #[test]
 fn on_a_file_of_its_own_all_of_it_holds_and_nothing_is_left() {
     let lab = Lab::new(30);
@@ -87,6 +88,7 @@ fn on_a_file_of_its_own_all_of_it_holds_and_nothing_is_left() {
     assert!(!lab.path("lariat.db").exists(), "the user's own store is left alone");
 }
 
+/// On Redis only: the one before is in a file.
 #[test]
 fn on_a_server_all_of_it_holds_as_json_and_nothing_is_left() {
     let (lab, server) = (Lab::new(12), RedisServer::start());
@@ -109,6 +111,7 @@ fn on_a_server_all_of_it_holds_as_json_and_nothing_is_left() {
 }
 
 /// And what is asked to be kept is.
+/// In a file only: that is where a demo is unless told otherwise; how it watches its workers is the same on a server.
 #[test]
 fn a_worker_that_dies_by_another_hand_is_told_and_fails_the_demo() {
     let lab = Lab::new(30);
@@ -131,6 +134,7 @@ fn a_worker_that_dies_by_another_hand_is_told_and_fails_the_demo() {
     assert_eq!(kept["counts"]["completed"], 30, "{kept}");
 }
 
+/// In a file only: the next one is on a server.
 #[test]
 fn an_interrupted_demo_leaves_nothing() {
     let lab = Lab::new(9);
@@ -146,6 +150,7 @@ fn an_interrupted_demo_leaves_nothing() {
     assert_eq!(lab.left(), [] as [PathBuf; 0]);
 }
 
+/// On Redis only: the one before is in a file.
 #[test]
 fn an_interrupted_demo_leaves_nothing_on_a_server() {
     let (lab, server) = (Lab::new(9), RedisServer::start());
@@ -157,6 +162,7 @@ fn an_interrupted_demo_leaves_nothing_on_a_server() {
     assert_eq!(keys, [] as [&str; 0]);
 }
 
+/// In a file only: how workers end is the same on a server.
 #[test]
 fn workers_do_not_outlive_a_demo_that_is_killed() {
     let lab = Lab::new(9);
@@ -170,6 +176,7 @@ fn workers_do_not_outlive_a_demo_that_is_killed() {
     }
 }
 
+/// On both: one after the other.
 #[test]
 fn what_cannot_be_shown_is_said() {
     let mut server = RedisServer::start();

@@ -9,7 +9,15 @@ use interop::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::kit::Place;
+use crate::kit::{Place, on_both_stores, run};
+
+on_both_stores! {
+    what_happens_is_told_in_lines_of_json,
+    without_a_place_to_begin_it_begins_now,
+    nobody_who_reads_ends_it,
+    a_reader_who_does_not_read_does_not_keep_it_from_ending,
+    bad_input_and_a_store_that_is_away,
+}
 
 /// A `lariat events` that runs, with stdout and stderr in files; dropping it kills it.
 struct Listener {
@@ -65,16 +73,14 @@ impl Drop for Listener {
     }
 }
 
-#[test]
-fn what_happens_is_told_in_lines_of_json() {
-    let place = Place::new();
+fn what_happens_is_told_in_lines_of_json(place: &Place) {
     let (good, bad) = (place.add(&["good"]), place.add(&["bad", "--attempts", "1"]));
     place.work_off(&format!(
         "case $LARIAT_JOB_NAME in good) '{}' job progress '{{\"step\": 2}}'; echo '[1, 2]';; *) echo oops >&2; exit 1;; esac",
         env!("CARGO_BIN_EXE_lariat")
     ));
     let later = place.add(&["later", "--delay", "1h"]);
-    let mut listener = Listener::spawn(&place, &["--from", "0-0", "--json"]);
+    let mut listener = Listener::spawn(place, &["--from", "0-0", "--json"]);
     let delayed = listener.wait_for_job("delayed", &later);
     assert!(delayed["delay"].is_u64(), "{delayed}");
     let seen = |event, id| listener.wait_for_job(event, id);
@@ -97,16 +103,14 @@ fn what_happens_is_told_in_lines_of_json() {
     listener.signal(Signal::INT);
     listener.ends_with(0);
     assert_eq!(listener.said(), "");
-    let again = Listener::spawn(&place, &["--from", middle["id"].as_str().unwrap()]);
+    let again = Listener::spawn(place, &["--from", middle["id"].as_str().unwrap()]);
     again.wait_for_job("delayed", &later);
     assert_eq!(again.events(), all[place_of + 1..]);
 }
 
-#[test]
-fn without_a_place_to_begin_it_begins_now() {
-    let place = Place::new();
+fn without_a_place_to_begin_it_begins_now(place: &Place) {
     let before = place.add(&["n"]);
-    let mut listener = Listener::spawn(&place, &[]);
+    let mut listener = Listener::spawn(place, &[]);
     // It cannot be seen from outside when it listens, so jobs come until one is seen.
     let first = wait::find("an event", || {
         place.add(&["n"]);
@@ -118,9 +122,10 @@ fn without_a_place_to_begin_it_begins_now() {
     assert_eq!(listener.said(), "");
 }
 
+/// On Redis only: nobody else writes the events of a file.
 #[test]
 fn hostile_names_and_fields_do_no_harm() {
-    let place = Place::new();
+    let place = Place::on_redis();
     place.redis::<()>(&[
         "XADD",
         "bull:q:events",
@@ -152,15 +157,13 @@ fn hostile_names_and_fields_do_no_harm() {
     assert!(!text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')), "{text:?}");
 }
 
-#[test]
-fn nobody_who_reads_ends_it() {
-    let place = Place::new();
+fn nobody_who_reads_ends_it(place: &Place) {
     place.add(&["n"]);
     let mut command = place.lariat(&["events", "q", "--from", "0-0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut lines = String::new();
-    for _ in 0..place.redis::<u64>(&["XLEN", "bull:q:events"]) {
+    for _ in 0..place.events() {
         out.read_line(&mut lines).unwrap();
     }
     assert!(lines.contains("\"jobId\":\"1\""), "{lines}");
@@ -171,13 +174,9 @@ fn nobody_who_reads_ends_it() {
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
 }
 
-#[test]
-fn a_reader_who_does_not_read_does_not_keep_it_from_ending() {
-    let place = Place::new();
-    let long = "x".repeat(1000);
-    for _ in 0..500 {
-        place.redis::<()>(&["XADD", "bull:q:events", "*", "event", "mine", "text", &long]);
-    }
+fn a_reader_who_does_not_read_does_not_keep_it_from_ending(place: &Place) {
+    let long = format!("{{\"name\":\"{}\"}}\n", "x".repeat(1000));
+    run(place.lariat(&["add", "q", "--stdin"]), &long.repeat(500)).done();
     let mut command = place.lariat(&["events", "q", "--from", "0-0"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::with_capacity(1, child.stdout.take().unwrap());
@@ -188,9 +187,10 @@ fn a_reader_who_does_not_read_does_not_keep_it_from_ending() {
     drop(out);
 }
 
+/// On Redis only: a file has no connection that could be lost.
 #[test]
 fn it_goes_on_after_a_lost_connection_and_loses_nothing() {
-    let place = Place::new();
+    let place = Place::on_redis();
     let mut listener = Listener::spawn(&place, &["--from", "0-0"]);
     for _ in 0..3 {
         let (one, two) = (place.add(&["n"]), {
@@ -207,27 +207,26 @@ fn it_goes_on_after_a_lost_connection_and_loses_nothing() {
     listener.ends_with(0);
 }
 
+/// On Redis only: a file that was taken away is another one when it comes back, and that ends the stream with words.
 #[test]
 fn it_waits_for_a_store_that_comes_back_and_says_so_once() {
-    let mut place = Place::new();
+    let mut place = Place::on_redis();
     let first = place.add(&["n"]);
     let mut listener = Listener::spawn(&place, &["--from", "0-0"]);
     listener.wait_for_job("waiting", &first);
-    place.server.kill();
+    place.go_away();
     wait::until("the loss is said", || listener.said().contains("tried again"));
-    place.server.restart();
+    place.come_back();
     wait::until("the return is said", || listener.said().contains("answers again"));
     let new = place.add(&["new"]);
     listener.wait_for("the new job", |event| event["name"] == "new" && event["jobId"] == new.as_str());
     assert_eq!(listener.said().lines().count(), 2, "{}", listener.said());
-    place.server.kill();
+    place.go_away();
     listener.signal(Signal::INT);
     listener.ends_with(0);
 }
 
-#[test]
-fn bad_input_and_a_store_that_is_away() {
-    let mut place = Place::new();
+fn bad_input_and_a_store_that_is_away(place: &mut Place) {
     for (args, words) in [
         (&["events"][..], &["QUEUE"][..]),
         (&["events", "a:b"], &["queue name", "a:b"]),
@@ -236,7 +235,7 @@ fn bad_input_and_a_store_that_is_away() {
     ] {
         place.run(args).failed_with(2, words);
     }
-    place.server.kill();
-    place.run(&["events", "q"]).failed_with(4, &["127.0.0.1"]);
-    place.run(&["events", "q", "--from", "0-0"]).failed_with(4, &["127.0.0.1"]);
+    place.go_away();
+    place.run(&["events", "q"]).failed_with(4, &[place.called()]);
+    place.run(&["events", "q", "--from", "0-0"]).failed_with(4, &[place.called()]);
 }

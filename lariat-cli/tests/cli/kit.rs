@@ -211,8 +211,8 @@ impl Place {
     /// How many jobs of a queue are in this state.
     #[track_caller]
     pub(crate) fn count(&self, queue: &str, state: &str) -> u64 {
-        let stats: Value = serde_json::from_str(&self.run(&["queue", "stats", queue, "--json"]).done()).unwrap();
-        stats["counts"][state].as_u64().unwrap_or_else(|| panic!("no count of {state} in {stats}"))
+        let numbers: Value = serde_json::from_str(&self.run(&["queue", "stats", queue, "--json"]).done()).unwrap();
+        numbers["counts"][state].as_u64().unwrap_or_else(|| panic!("no count of {state} in {numbers}"))
     }
 
     #[track_caller]

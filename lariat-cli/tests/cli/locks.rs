@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Place;
+use crate::kit::{Place, on_both_stores};
 
-#[test]
-fn held_jobs_are_listed_with_their_holders() {
-    let place = Place::new();
+on_both_stores! {
+    held_jobs_are_listed_with_their_holders,
+    a_job_that_nobody_holds_and_a_hostile_name,
+    bad_input_and_a_store_that_is_away,
+}
+
+fn held_jobs_are_listed_with_their_holders(place: &Place) {
     assert_eq!(place.run(&["locks", "q"]).done(), "");
     assert_eq!(place.run(&["locks", "q", "--json"]).done(), "[]\n");
     let id = place.add(&["resize"]);
@@ -31,22 +35,9 @@ fn held_jobs_are_listed_with_their_holders() {
     assert!(!text.contains(hidden), "{text}");
 }
 
-#[test]
-fn a_job_that_nobody_holds_and_a_hostile_name() {
-    let place = Place::new();
-    place.redis::<()>(&[
-        "HSET",
-        "bull:q:7",
-        "name",
-        "evil\u{1b}[2J\nname",
-        "pb",
-        "\u{9b}31m",
-        "data",
-        "{}",
-        "opts",
-        "{}",
-    ]);
-    place.redis::<()>(&["LPUSH", "bull:q:active", "7"]);
+fn a_job_that_nobody_holds_and_a_hostile_name(place: &Place) {
+    let fields = [("name", "evil\u{1b}[2J\nname"), ("pb", "\u{9b}31m"), ("data", "{}"), ("opts", "{}")];
+    place.plant("7", ("active", 0), &fields);
     let text = place.run(&["locks", "q", "--json"]).done();
     let expected = json!([{
         "id": "7", "name": "evil\u{1b}[2J\nname", "token": null, "worker": "\u{9b}31m", "heldMs": null, "leftMs": null,
@@ -59,11 +50,9 @@ fn a_job_that_nobody_holds_and_a_hostile_name() {
     }
 }
 
-#[test]
-fn bad_input_and_a_store_that_is_away() {
-    let mut place = Place::new();
+fn bad_input_and_a_store_that_is_away(place: &mut Place) {
     place.run(&["locks"]).failed_with(2, &["QUEUE"]);
     place.run(&["locks", "a:b"]).failed_with(2, &["queue name", "a:b"]);
-    place.server.kill();
-    place.run(&["locks", "q"]).failed_with(4, &["127.0.0.1"]);
+    place.go_away();
+    place.run(&["locks", "q"]).failed_with(4, &[place.called()]);
 }

@@ -2,7 +2,16 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::kit::{Place, lariat, run};
+use crate::kit::{Place, lariat, on_both_stores, run};
+
+on_both_stores! {
+    a_job_as_json_has_all_keys,
+    a_job_as_text,
+    a_job_that_is_not_there,
+    a_queue_in_numbers,
+    a_store_that_is_not_there,
+    a_reader_that_has_had_enough_is_no_failure,
+}
 
 const KEYS: [&str; 20] = [
     "id",
@@ -29,20 +38,33 @@ const KEYS: [&str; 20] = [
 
 /// A job as a Node client might have left it.
 fn stored(place: &Place) {
-    place.redis::<()>(&[
-        "HSET", "bull:q:7", "name", "resize", "data", "{\"b\":1.0, \"a\":\n[]}", "opts",
-        "{\"attempts\":3,\"backoff\":{\"type\":\"fixed\",\"delay\":1000},\"fpof\":true,\"kl\":9,\"de\":{\"id\":\"d\"},\"tm\":\"{}\"}",
-        "timestamp", "1700000000123", "delay", "0", "priority", "0", "ats", "2", "atm", "1", "stc", "1",
-        "processedOn", "1700000001000", "failedReason", "no\u{1b}[31m such file", "stacktrace", "[\"Error: no\\n    at x\"]", "progress",
-        "{\"step\":2}", "pb", "host-1", "deid", "d", "parentKey", "bull:p:1", "parent",
-        "{\"id\":\"1\",\"queueKey\":\"bull:p\",\"fpof\":true}",
-    ]);
-    place.redis::<()>(&["LPUSH", "bull:q:wait", "7"]);
+    let options = concat!(
+        r#"{"attempts":3,"backoff":{"type":"fixed","delay":1000},"#,
+        r#""fpof":true,"kl":9,"de":{"id":"d"},"tm":"{}"}"#
+    );
+    let fields = [
+        ("name", "resize"),
+        ("data", "{\"b\":1.0, \"a\":\n[]}"),
+        ("opts", options),
+        ("timestamp", "1700000000123"),
+        ("delay", "0"),
+        ("priority", "0"),
+        ("ats", "2"),
+        ("atm", "1"),
+        ("stc", "1"),
+        ("processedOn", "1700000001000"),
+        ("failedReason", "no\u{1b}[31m such file"),
+        ("stacktrace", "[\"Error: no\\n    at x\"]"),
+        ("progress", "{\"step\":2}"),
+        ("pb", "host-1"),
+        ("deid", "d"),
+        ("parentKey", "bull:p:1"),
+        ("parent", "{\"id\":\"1\",\"queueKey\":\"bull:p\",\"fpof\":true}"),
+    ];
+    place.plant("7", ("wait", 0), &fields);
 }
 
-#[test]
-fn a_job_as_json_has_all_keys() {
-    let place = Place::new();
+fn a_job_as_json_has_all_keys(place: &Place) {
     let id = place.add(&["n"]);
     let fresh = place.job(&id);
     let mut keys: Vec<_> = fresh.as_object().unwrap().keys().map(String::as_str).collect();
@@ -62,49 +84,39 @@ fn a_job_as_json_has_all_keys() {
     ] {
         assert_eq!(fresh[absent], Value::Null, "{absent}");
     }
-    stored(&place);
+    stored(place);
     let text = place.run(&["job", "get", "q", "7", "--json"]).done();
-    insta::assert_snapshot!(text);
+    insta::assert_snapshot!("a_job_as_json_has_all_keys", text);
     assert_eq!(text.lines().count(), 1, "one object on one line");
 }
 
-#[test]
-fn a_job_as_text() {
-    let place = Place::new();
-    stored(&place);
-    insta::assert_snapshot!(place.run(&["job", "get", "q", "7"]).done());
+fn a_job_as_text(place: &Place) {
+    stored(place);
+    insta::assert_snapshot!("a_job_as_text", place.run(&["job", "get", "q", "7"]).done());
 }
 
-#[test]
-fn a_job_that_is_not_there() {
-    let place = Place::new();
+fn a_job_that_is_not_there(place: &Place) {
     place.run(&["job", "get", "q", "17"]).failed_with(3, &["\"q\"", "\"17\""]);
     place.run(&["job", "get", "q", "17", "--json"]).failed_with(3, &["\"17\""]);
     place.run(&["job", "get", "q", ""]).failed_with(2, &["job id"]);
 }
 
-#[test]
-fn a_queue_in_numbers() {
-    let place = Place::new();
+fn a_queue_in_numbers(place: &Place) {
     for args in [&["n"][..], &["n"], &["n", "--delay", "1h"], &["n", "--priority", "3"]] {
         place.add(args);
     }
-    place.redis::<()>(&["HSET", "bull:q:meta", "paused", "1"]);
-    insta::assert_snapshot!(place.run(&["queue", "stats", "q", "--json"]).done());
-    insta::assert_snapshot!(place.run(&["queue", "stats", "q"]).done());
+    place.run(&["queue", "pause", "q"]).done();
+    insta::assert_snapshot!("a_queue_in_numbers", place.run(&["queue", "stats", "q", "--json"]).done());
+    insta::assert_snapshot!("a_queue_in_numbers-2", place.run(&["queue", "stats", "q"]).done());
 }
 
-#[test]
-fn a_store_that_is_not_there() {
-    let mut place = Place::new();
-    place.server.kill();
-    place.run(&["queue", "stats", "q"]).failed_with(4, &["127.0.0.1"]);
-    place.run(&["job", "get", "q", "1"]).failed_with(4, &["127.0.0.1"]);
+fn a_store_that_is_not_there(place: &mut Place) {
+    place.go_away();
+    place.run(&["queue", "stats", "q"]).failed_with(4, &[place.called()]);
+    place.run(&["job", "get", "q", "1"]).failed_with(4, &[place.called()]);
 }
 
-#[test]
-fn a_reader_that_has_had_enough_is_no_failure() {
-    let place = Place::new();
+fn a_reader_that_has_had_enough_is_no_failure(place: &Place) {
     place.add(&["n"]);
     let mut command = place.lariat(&["job", "get", "q", "1"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -113,6 +125,7 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
 }
 
+/// Without a store: nothing is asked of it.
 #[test]
 fn help_has_an_example_for_each_verb() {
     for args in [

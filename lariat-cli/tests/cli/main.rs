@@ -5,6 +5,7 @@ mod add;
 mod change;
 mod demo;
 mod events;
+mod hands;
 mod inside;
 mod kit;
 mod list;

@@ -7,7 +7,18 @@ use std::process::Stdio;
 use interop::wait;
 use serde_json::{Value, json};
 
-use crate::kit::{Place, run};
+use crate::kit::{Place, on_both_stores, run};
+
+on_both_stores! {
+    stdin_adds_in_batches_in_order,
+    stdin_takes_options_and_prints_json,
+    a_bad_line_is_named_and_nothing_of_its_batch_is_added,
+    the_batches_before_a_bad_line_stay,
+    a_reader_that_has_had_enough_does_not_stop_the_adding,
+    nothing_behind_a_bad_line_is_added_however_much_is_on_its_way,
+    large_jobs_are_added_too,
+    a_terminal_shows_how_far_it_is,
+}
 
 fn opts(place: &Place, id: &str) -> Value {
     place.job(id)["opts"].clone()
@@ -18,23 +29,17 @@ fn lines(count: usize) -> String {
     (1..=count).map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-#[test]
-fn stdin_adds_in_batches_in_order() {
-    let place = Place::new();
+fn stdin_adds_in_batches_in_order(place: &Place) {
     let out = run(place.lariat(&["add", "q", "--stdin"]), &lines(30_203)).done();
     let ids: Vec<String> = (1..=30_203).map(|n: u32| n.to_string()).collect();
     assert_eq!(out.lines().collect::<Vec<_>>(), ids);
     for n in ["1", "500", "501", "15000", "30203"] {
-        assert_eq!(place.redis::<String>(&["HGET", &format!("bull:q:{n}"), "data"]), n);
+        assert_eq!(place.data(n), n);
     }
-    let mut waiting: Vec<String> = place.redis(&["LRANGE", "bull:q:wait", "0", "-1"]);
-    waiting.reverse();
-    assert_eq!(waiting, ids);
+    assert_eq!(place.waiting(), ids);
 }
 
-#[test]
-fn stdin_takes_options_and_prints_json() {
-    let place = Place::new();
+fn stdin_takes_options_and_prints_json(place: &Place) {
     let input = concat!(
         r#"{"name":"a","data":{"x":1.0},"opts":{"jobId":"one","attempts":4,"backoff":500,"keepLogs":9}}"#,
         "\n\n  \n",
@@ -44,58 +49,51 @@ fn stdin_takes_options_and_prints_json() {
     // The queue counts every job, also those that bring their own id.
     assert_eq!(out, "{\"id\":\"one\"}\n{\"id\":\"2\"}\n");
     let expected = json!({"attempts": 4, "backoff": {"type": "fixed", "delay": 500}, "jobId": "one", "keepLogs": 9});
-    assert_eq!(opts(&place, "one"), expected);
-    assert_eq!(place.redis::<String>(&["HGET", "bull:q:one", "data"]), "{\"x\":1.0}");
-    assert_eq!(place.redis::<String>(&["HGET", "bull:q:2", "data"]), "null");
+    assert_eq!(opts(place, "one"), expected);
+    assert_eq!(place.data("one"), "{\"x\":1.0}");
+    assert_eq!(place.data("2"), "null");
 }
 
-#[test]
-fn a_bad_line_is_named_and_nothing_of_its_batch_is_added() {
-    let place = Place::new();
+fn a_bad_line_is_named_and_nothing_of_its_batch_is_added(place: &Place) {
     let input = lines(3) + "{\"name\":\"n\",\"opts\":{\"delay\":-1}}\n" + &lines(3);
     let ran = run(place.lariat(&["add", "q", "--stdin"]), &input);
     ran.failed_with(1, &["line 4", "opts.delay", "0 jobs were added"]);
-    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 0);
+    assert_eq!(place.waiting().len(), 0);
 }
 
-#[test]
-fn the_batches_before_a_bad_line_stay() {
-    let place = Place::new();
+fn the_batches_before_a_bad_line_stay(place: &Place) {
     let ran = run(place.lariat(&["add", "q", "--stdin"]), &(lines(700) + "nonsense\n"));
     assert_eq!((ran.code, ran.out.lines().count()), (1, 500), "{}", ran.err);
     assert!(ran.err.contains("line 701") && ran.err.contains("500 jobs were added"), "{}", ran.err);
-    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 500);
+    assert_eq!(place.waiting().len(), 500);
 }
 
-#[test]
-fn a_reader_that_has_had_enough_does_not_stop_the_adding() {
-    let place = Place::new();
+fn a_reader_that_has_had_enough_does_not_stop_the_adding(place: &Place) {
     let mut command = place.lariat(&["add", "q", "--stdin"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(lines(1100).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
-    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 1100);
+    assert_eq!(place.waiting().len(), 1100);
 }
 
-#[test]
-fn nothing_behind_a_bad_line_is_added_however_much_is_on_its_way() {
-    let place = Place::new();
+fn nothing_behind_a_bad_line_is_added_however_much_is_on_its_way(place: &Place) {
     let ran = run(place.lariat(&["add", "q", "--stdin"]), &(lines(7600) + "nonsense\n" + &lines(5000)));
     assert_eq!((ran.code, ran.out.lines().count()), (1, 7500), "{}", ran.err);
     assert!(ran.err.contains("line 7601") && ran.err.contains("7500 jobs were added"), "{}", ran.err);
-    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 7500);
+    assert_eq!(place.waiting().len(), 7500);
 }
 
+/// On Redis only: a server without memory. A full disk: `lariat/tests/crash/faults`.
 #[test]
 fn a_store_that_fails_on_the_way_says_what_was_added() {
-    let place = Place::new();
+    let place = Place::on_redis();
     let mut command = place.lariat(&["add", "q", "--stdin"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(lines(500).as_bytes()).unwrap();
-    wait::until("the first batch is added", || place.redis::<u64>(&["LLEN", "bull:q:wait"]) == 500);
+    wait::until("the first batch is added", || place.waiting().len() == 500);
     place.redis::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
     // More than is read before it fails: the pipe may break.
     let _ = input.write_all(lines(20_000).as_bytes());
@@ -105,16 +103,14 @@ fn a_store_that_fails_on_the_way_says_what_was_added() {
     assert_eq!((output.status.code(), said.contains("line 1000")), (Some(1), true), "{said}");
     assert!(said.contains("500 jobs were added before its batch"), "{said}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 500);
-    assert_eq!(place.redis::<u64>(&["LLEN", "bull:q:wait"]), 500);
+    assert_eq!(place.waiting().len(), 500);
 }
 
-#[test]
-fn large_jobs_are_added_too() {
-    let place = Place::new();
+fn large_jobs_are_added_too(place: &Place) {
     let job = format!("{{\"name\":\"n\",\"data\":\"{}\"}}\n", "x".repeat(600_000));
     let out = run(place.lariat(&["add", "q", "--stdin"]), &job.repeat(7)).done();
     assert_eq!(out, "1\n2\n3\n4\n5\n6\n7\n");
-    assert_eq!(place.redis::<u64>(&["HSTRLEN", "bull:q:7", "data"]), 600_002);
+    assert_eq!(place.data("7").len(), 600_002);
 }
 
 /// What a terminal on stderr shows of it.
@@ -140,16 +136,14 @@ fn on_a_terminal(place: &Place, stdin: Stdio) -> String {
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-#[test]
-fn a_terminal_shows_how_far_it_is() {
-    let place = Place::new();
+fn a_terminal_shows_how_far_it_is(place: &Place) {
     fs::write(place.path("jobs.jsonl"), lines(1200)).unwrap();
-    let shown = on_a_terminal(&place, File::open(place.path("jobs.jsonl")).unwrap().into());
+    let shown = on_a_terminal(place, File::open(place.path("jobs.jsonl")).unwrap().into());
     assert!(shown.contains("100%") && shown.contains("1200 jobs added, "), "{shown:?}");
     // Without an end that is known there is a count alone.
     let mut piped =
         std::process::Command::new("cat").arg(place.path("jobs.jsonl")).stdout(Stdio::piped()).spawn().unwrap();
-    let shown = on_a_terminal(&place, piped.stdout.take().unwrap().into());
+    let shown = on_a_terminal(place, piped.stdout.take().unwrap().into());
     piped.wait().unwrap();
     assert!(!shown.contains('%') && shown.contains("1200 jobs added, "), "{shown:?}");
 }

@@ -4,14 +4,28 @@ use interop::wait;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::kit::{Place, children, runs, wait_until_gone};
+use crate::kit::{Place, children, on_both_stores, runs, wait_until_gone};
+
+on_both_stores! {
+    a_graceful_stop_lets_commands_end,
+    an_idle_worker_stops_at_once,
+    at_the_graces_end_jobs_are_handed_back_unspent_and_in_order,
+    commands_are_gone_before_their_jobs_are_handed_back,
+    a_second_signal_ends_the_grace,
+    a_third_signal_exits_at_once,
+    commands_end_with_a_worker_that_is_killed,
+    so_does_what_left_their_groups,
+    the_jobs_of_a_worker_that_is_killed_run_elsewhere,
+    the_helper_may_be_killed_too,
+    a_helper_leaves_with_its_worker,
+    quiet_takes_no_new_jobs_until_it_goes_on,
+    usr1_says_what_runs,
+}
 
 /// Says its process id and goes on for ever.
 const ENDLESS: &str = "echo $$ >> pids; exec sleep 600";
 
-#[test]
-fn a_graceful_stop_lets_commands_end() {
-    let place = Place::new();
+fn a_graceful_stop_lets_commands_end(place: &Place) {
     let (first, second) = (place.add(&["n"]), place.add(&["n"]));
     let mut worker = place.work(&[], "touch ready; until [ -e go ]; do sleep 0.01; done");
     wait::until("the command runs", || place.path("ready").exists());
@@ -23,18 +37,14 @@ fn a_graceful_stop_lets_commands_end() {
     assert_eq!(place.job(&second)["state"], "waiting", "no new job after the signal");
 }
 
-#[test]
-fn an_idle_worker_stops_at_once() {
-    let place = Place::new();
+fn an_idle_worker_stops_at_once(place: &Place) {
     let mut worker = place.work(&[], "exit 0");
     worker.wait_until_said("working");
     worker.signal(Signal::INT);
     worker.ends_with(0);
 }
 
-#[test]
-fn at_the_graces_end_jobs_are_handed_back_unspent_and_in_order() {
-    let place = Place::new();
+fn at_the_graces_end_jobs_are_handed_back_unspent_and_in_order(place: &Place) {
     let ids: Vec<_> = (0..5).map(|_| place.add(&["n", "--attempts", "2"])).collect();
     let mut worker = place.work(&["-c", "3", "--grace", "100ms"], ENDLESS);
     place.wait_for_lines("pids", 3);
@@ -46,23 +56,19 @@ fn at_the_graces_end_jobs_are_handed_back_unspent_and_in_order() {
         assert_eq!((&job["state"], &job["attemptsMade"]), (&json!("waiting"), &json!(0)), "{job}");
         assert_eq!((&job["stalledCounter"], &job["attemptsStarted"]), (&json!(0), &json!(1)));
     }
-    let mut waiting: Vec<String> = place.redis(&["LRANGE", "bull:q:wait", "0", "-1"]);
-    waiting.reverse();
-    assert_eq!(waiting, ids, "the next to run is last in the list");
+    assert_eq!(place.waiting(), ids);
     assert!(place.lines("pids").iter().all(|pid| !runs(pid)));
-    assert_eq!(place.redis::<u64>(&["EXISTS", "bull:q:1:lock"]), 0);
+    assert_eq!(place.lock_of("1"), None);
 }
 
-#[test]
-fn commands_are_gone_before_their_jobs_are_handed_back() {
-    let place = Place::new();
+fn commands_are_gone_before_their_jobs_are_handed_back(place: &Place) {
     let id = place.add(&["n"]);
     // Deaf to TERM: it takes a KILL, two seconds later.
     let mut worker = place.work(&["--grace", "1ms"], "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
     let pid = place.wait_for_line("pid");
     worker.signal(Signal::TERM);
     wait::until("the job is handed back", || {
-        let handed_back = place.redis::<u64>(&["LLEN", "bull:q:wait"]) == 1;
+        let handed_back = place.waiting().len() == 1;
         assert!(!(handed_back && runs(&pid)), "handed back while its command runs");
         handed_back
     });
@@ -70,9 +76,7 @@ fn commands_are_gone_before_their_jobs_are_handed_back() {
     assert_eq!(place.job(&id)["attemptsMade"], 0);
 }
 
-#[test]
-fn a_second_signal_ends_the_grace() {
-    let place = Place::new();
+fn a_second_signal_ends_the_grace(place: &Place) {
     let id = place.add(&["n"]);
     let mut worker = place.work(&["--grace", "1h"], ENDLESS);
     let pid = place.wait_for_line("pids");
@@ -85,9 +89,7 @@ fn a_second_signal_ends_the_grace() {
     assert_eq!(place.job(&id)["state"], "waiting");
 }
 
-#[test]
-fn a_third_signal_exits_at_once() {
-    let place = Place::new();
+fn a_third_signal_exits_at_once(place: &Place) {
     place.add(&["n"]);
     let mut worker = place.work(&["--grace", "1h"], "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
     let pid = place.wait_for_line("pid");
@@ -100,9 +102,7 @@ fn a_third_signal_exits_at_once() {
     wait_until_gone(&pid);
 }
 
-#[test]
-fn commands_end_with_a_worker_that_is_killed() {
-    let place = Place::new();
+fn commands_end_with_a_worker_that_is_killed(place: &Place) {
     for _ in 0..3 {
         place.add(&["n"]);
     }
@@ -116,9 +116,7 @@ fn commands_end_with_a_worker_that_is_killed() {
     }
 }
 
-#[test]
-fn so_does_what_left_their_groups() {
-    let place = Place::new();
+fn so_does_what_left_their_groups(place: &Place) {
     place.add(&["n"]);
     let mut worker = place.work(&[], "timeout 600 sh -c 'echo $$ >> pids; sleep 600'; :");
     let pid = place.wait_for_line("pids");
@@ -127,9 +125,7 @@ fn so_does_what_left_their_groups() {
     wait_until_gone(&pid);
 }
 
-#[test]
-fn the_jobs_of_a_worker_that_is_killed_run_elsewhere() {
-    let place = Place::new();
+fn the_jobs_of_a_worker_that_is_killed_run_elsewhere(place: &Place) {
     let ids: Vec<_> = (0..5).map(|_| place.add(&["n"])).collect();
     let options = ["-c", "5", "--lock-duration", "1s", "--stalled-interval", "200ms"];
     let mut worker = place.work(&options, ENDLESS);
@@ -144,9 +140,7 @@ fn the_jobs_of_a_worker_that_is_killed_run_elsewhere() {
 }
 
 /// The helper must be replaced when it is killed, and know what runs.
-#[test]
-fn the_helper_may_be_killed_too() {
-    let place = Place::new();
+fn the_helper_may_be_killed_too(place: &Place) {
     place.add(&["n"]);
     let mut worker = place.work(&[], ENDLESS);
     let pid = place.wait_for_line("pids");
@@ -163,9 +157,7 @@ fn the_helper_may_be_killed_too() {
     wait_until_gone(&pid);
 }
 
-#[test]
-fn a_helper_leaves_with_its_worker() {
-    let place = Place::new();
+fn a_helper_leaves_with_its_worker(place: &Place) {
     let mut worker = place.work(&[], "exit 0");
     let helper =
         wait::find("the helper runs", || children(&worker.pid().as_raw_nonzero().to_string(), "__reaper").pop());
@@ -175,9 +167,7 @@ fn a_helper_leaves_with_its_worker() {
     wait_until_gone(&helper);
 }
 
-#[test]
-fn quiet_takes_no_new_jobs_until_it_goes_on() {
-    let place = Place::new();
+fn quiet_takes_no_new_jobs_until_it_goes_on(place: &Place) {
     let first = place.add(&["n"]);
     let mut worker = place.work(&[], "exit 0");
     place.wait_for_state(&first, "completed");
@@ -193,9 +183,7 @@ fn quiet_takes_no_new_jobs_until_it_goes_on() {
     worker.ends_with(0);
 }
 
-#[test]
-fn usr1_says_what_runs() {
-    let place = Place::new();
+fn usr1_says_what_runs(place: &Place) {
     place.add(&["resize", "--id", "image-1"]);
     let worker = place.work(&[], ENDLESS);
     place.wait_for_line("pids");

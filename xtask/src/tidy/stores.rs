@@ -5,7 +5,7 @@ use super::rust::{self, Line, Source};
 use super::{Problem, Tree};
 
 /// Where a test without a word is one that was forgotten.
-const FOLDERS: [&str; 1] = ["lariat/tests/behaviour/"];
+const FOLDERS: [&str; 2] = ["lariat/tests/behaviour/", "lariat-cli/tests/cli/"];
 const MARKS: [&str; 5] = ["On Redis only: ", "In a file only: ", "In memory only: ", "On both: ", "Without a store: "];
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
