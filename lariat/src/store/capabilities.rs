@@ -1,8 +1,21 @@
 //! What stores do not have in common.
 
-/// What differs between stores, where a program may have to know. All that is not named here is the same on all of them.
+/// What differs between stores, where a program may have to know. All that is not named here is the same on all of them: the
+/// tests of the library and of the command run on both, and go by these fields.
 ///
 /// Got from [`Store::capabilities`](crate::Store::capabilities); it goes by the store's URL, without any I/O.
+///
+/// Smaller things, which no field says, since nothing should depend on them:
+///
+/// - **Put back.** Among jobs of one priority that are put back, Redis goes by their ids, a file by the order in which they
+///   come back.
+/// - **Raw events.** `removed` says on Redis from which of BullMQ's lists (`prev=wait`), on a file from which state
+///   (`prev=waiting`).
+/// - **Away.** A server that does not answer answers nothing; a file that somebody else keeps busy can still be read. A change
+///   without an answer is in doubt on Redis ([`Unknown`](crate::ErrorKind::Unknown)); on a file it has not been made, unless
+///   the disk fails. A file that is deleted, moved or replaced fails one call ([`Store`](crate::ErrorKind::Store)), and what
+///   is there then is opened by the next.
+/// - **Slow or not.** [`Store::queues`](crate::Store::queues) walks through all keys of a Redis database, in small steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
