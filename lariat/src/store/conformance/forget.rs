@@ -1,7 +1,7 @@
 //! Deleting what a queue without jobs has left.
 
 use super::cases;
-use super::world::{World, job};
+use super::world::{World, id, job};
 use crate::job::JobState;
 use crate::store::change::{Change, Setting};
 use crate::store::view::Overview;
@@ -17,21 +17,31 @@ fn forget(w: &World) -> bool {
 }
 
 fn not_one_with_jobs(w: &World) {
-    w.add_all([job(), job().delay(900), job().priority(2), job(), job(), job()]);
-    w.hands.adopt("1", "2", "");
-    let held = w.take(4);
-    w.accept(held[0].wait_for_children());
-    w.exchange(vec![held[1].complete(), held[2].fail()], 0);
-    let mut left = w.shown();
-    assert_eq!(left, "active 6, delayed 2, prioritized 3, completed 4, failed 5, waiting-children 1");
-    // One state after the other is the only one.
-    w.hands.lapse("6");
-    for only in [3, 6, 4, 5, 2, 1] {
-        assert!(!forget(w), "{left}");
-        w.change(&super::world::id(&only.to_string()), Change::Remove { children: false }).unwrap();
-        left = w.shown();
+    let remove = |job: &str| w.change(&id(job), Change::Remove { children: false }).unwrap();
+    for state in JobState::ALL {
+        let alone = match state {
+            JobState::Delayed => w.add(job().delay(900)),
+            JobState::Prioritized => w.add(job().priority(2)),
+            _ => w.add(job()),
+        };
+        match state {
+            JobState::Active => w.hands.lapse(w.one().id.as_str()),
+            JobState::Completed => w.accept(w.one().complete()),
+            JobState::Failed => w.accept(w.one().fail()),
+            JobState::WaitingChildren => {
+                let child = w.add(job().delay(900));
+                w.hands.adopt(alone.as_str(), child.as_str(), "");
+                w.accept(w.one().wait_for_children());
+                w.hands.disown(child.as_str());
+                remove(child.as_str());
+            }
+            _ => {}
+        }
+        assert_eq!(w.shown(), format!("{state} {alone}"));
+        assert!(!forget(w), "{state}");
+        remove(alone.as_str());
+        assert!(forget(w), "{state}");
     }
-    assert!(forget(w));
 }
 
 fn one_that_never_was(w: &World) {

@@ -19,6 +19,9 @@ pub(super) trait Hands {
     /// `idof`, `rdof` or nothing.
     fn adopt(&self, parent: &str, child: &str, flag: &str);
 
+    /// Lets a child have no parent, which waits for it all the same.
+    fn disown(&self, child: &str);
+
     /// Lets a job be one that is to fail when it is taken next.
     fn doom(&self, id: &str, reason: &str);
 
@@ -87,6 +90,10 @@ impl Hands for OnTheServer {
         let link = link(&self.prefix, parent, flag);
         self.run(&["HSET", &format!("@:{child}"), "parentKey", &format!("@:{parent}"), "parent", &link]);
         self.run(&["SADD", &format!("@:{parent}:dependencies"), &format!("@:{child}")]);
+    }
+
+    fn disown(&self, child: &str) {
+        self.run(&["HDEL", &format!("@:{child}"), "parentKey", "parent"]);
     }
 
     fn doom(&self, id: &str, reason: &str) {
@@ -169,6 +176,10 @@ impl Hands for InTheFile {
         self.edit(parent, "pending = pending + ?1", 1);
         let sql = "INSERT INTO lariat_child (parent, child, state) VALUES (?1, ?2, 0)";
         self.sql().execute(sql, params![self.row(parent), format!("bull:q:{child}")]).unwrap();
+    }
+
+    fn disown(&self, child: &str) {
+        self.edit(child, "linked = ?1", 0);
     }
 
     fn doom(&self, id: &str, reason: &str) {

@@ -189,18 +189,23 @@ fn one_that_is_to_fail_still_is(w: &World) {
 }
 
 fn more_than_one_slice_can_hold(w: &World) {
-    const MANY: usize = 2_100;
-    w.add_all((0..MANY).map(|_| job()));
-    let mut taken = 0;
-    while taken < MANY {
-        let mut exchange = w.exchange_of(vec![], 300);
-        exchange.lease.lock_duration = ms(1);
-        taken += w.send(&exchange).jobs.len();
-    }
+    const HELD: usize = 2_050;
+    const GIVEN_UP: usize = 300;
+    w.add_all((0..HELD + GIVEN_UP).map(|_| job()));
+    let take = |most: usize, lock_duration| {
+        let mut taken = 0;
+        while taken < most {
+            let mut exchange = w.exchange_of(vec![], (most - taken).min(64));
+            exchange.lease.lock_duration = lock_duration;
+            taken += w.send(&exchange).jobs.len();
+        }
+    };
+    take(HELD, LOCK);
+    take(GIVEN_UP, ms(1));
     let newest = || w.runtime.block_on(w.queue.held(u64::MAX >> 12)).unwrap().pop().unwrap();
     interop::wait::until("the locks have lapsed", || newest().left.is_none());
     assert!(w.recover(1).is_empty());
-    assert_eq!(w.recover(1).len(), MANY);
+    assert_eq!(w.recover(1).len(), GIVEN_UP);
     let counts = w.overview().counts;
-    assert_eq!((counts.waiting, counts.active), (MANY as u64, 0));
+    assert_eq!((counts.waiting, counts.active), (GIVEN_UP as u64, HELD as u64));
 }

@@ -2,6 +2,8 @@
 
 mod batches;
 mod family;
+mod lanes;
+mod leftovers;
 mod opening;
 mod packed;
 mod sharing;
