@@ -7,7 +7,13 @@ use lariat::rusqlite::hooks::Action;
 use lariat::rusqlite::{Connection, Transaction, TransactionBehavior};
 use lariat::{ErrorKind, Job, JobError, JobState, Outcome};
 
-use crate::fixture::{Fixture, SECOND};
+use crate::fixture::{Fixture, SECOND, on_both_stores};
+
+on_both_stores! {
+    [needs transactions]
+    they_hear_of_added_jobs_and_may_refuse_them,
+    they_hear_of_completed_jobs_and_may_refuse_that on 2 threads,
+}
 
 /// What the hooks of a connection were told.
 #[derive(Default)]
@@ -50,12 +56,10 @@ impl Heard {
     }
 }
 
-/// A file with a table of the test's own.
-async fn shop() -> Fixture {
-    let f = Fixture::in_a_file();
+/// Puts a table of the test's own into the file.
+async fn open_shop(f: &Fixture) {
     f.store.ping().await.unwrap();
     f.file().connect().execute_batch("CREATE TABLE orders (n INTEGER NOT NULL)").unwrap();
-    f
 }
 
 fn order(db: &mut Connection) -> Transaction<'_> {
@@ -68,9 +72,8 @@ fn orders(f: &Fixture) -> i64 {
     f.file().connect().query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap()
 }
 
-#[tokio::test]
-async fn they_hear_of_added_jobs_and_may_refuse_them() {
-    let f = shop().await;
+async fn they_hear_of_added_jobs_and_may_refuse_them(f: Fixture) {
+    open_shop(&f).await;
     let (mut db, heard) = Heard::on(&f);
     for round in 1..=2 {
         let tx = order(&mut db);
@@ -97,9 +100,8 @@ async fn they_hear_of_added_jobs_and_may_refuse_them() {
     assert_eq!((orders(&f), f.queue.overview().await.unwrap().counts.waiting), (2, 2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_hear_of_completed_jobs_and_may_refuse_that() {
-    let f = shop().await;
+async fn they_hear_of_completed_jobs_and_may_refuse_that(f: Fixture) {
+    open_shop(&f).await;
     let id = f.queue.add("x", &1).await.unwrap();
     let (db, heard) = Heard::on(&f);
     let (db, ear) = (Arc::new(Mutex::new(db)), Arc::clone(&heard));
