@@ -20,6 +20,7 @@ cases! {
     one_of_a_scheduler_never_too_often,
     one_that_is_to_fail_still_is,
     more_than_one_slice_can_hold,
+    one_that_came_back_by_itself_is_no_suspect,
 }
 
 fn one_without_a_lock_is_put_back_by_the_second_search(w: &World) {
@@ -208,4 +209,15 @@ fn more_than_one_slice_can_hold(w: &World) {
     assert_eq!(w.recover(1).len(), GIVEN_UP);
     let counts = w.overview().counts;
     assert_eq!((counts.waiting, counts.active), (GIVEN_UP as u64, HELD as u64));
+}
+
+fn one_that_came_back_by_itself_is_no_suspect(w: &World) {
+    w.add(job());
+    let held = w.one();
+    w.recover(1);
+    w.accept(held.put_back());
+    w.one();
+    w.hands.lapse("1");
+    assert!(w.recover(1).is_empty(), "this run of it was not suspected");
+    assert_eq!(w.recover(1), ["1"]);
 }

@@ -22,6 +22,8 @@ cases! {
     a_parent_set_free_ends_it,
     a_due_time_ends_it,
     a_parent_set_free_where_none_may_start_does_not,
+    what_is_left_wakes_another,
+    one_that_comes_back_where_none_may_start_does_not,
 }
 
 /// Waits, and does something meanwhile.
@@ -205,6 +207,7 @@ fn a_due_time_ends_it(w: &World) {
     w.accept(in_5_s("changed").complete());
     w.configure(Setting::Pause);
     w.add(job().delay(5_000));
+    use_up_due(w);
     w.configure(Setting::Resume);
     w.accept(in_5_s("resumed").complete());
     w.add_all([job(), job()]);
@@ -215,4 +218,23 @@ fn a_due_time_ends_it(w: &World) {
     use_up(w);
     w.accept(held.remove(0).complete());
     in_5_s("set free");
+}
+
+fn what_is_left_wakes_another(w: &World) {
+    w.add_all([job(), job()]);
+    assert_eq!(waits(w, PATIENCE), Woken::Ready);
+    w.one();
+    assert_eq!(waits(w, PATIENCE), Woken::Ready);
+}
+
+fn one_that_comes_back_where_none_may_start_does_not(w: &World) {
+    w.add(job());
+    for back in [super::world::Held::put_back, super::world::Held::retry] {
+        let held = w.one();
+        w.configure(Setting::Pause);
+        use_up(w);
+        w.accept(back(&held));
+        assert_eq!(waits(w, Duration::from_millis(50)), Woken::TimedOut);
+        w.configure(Setting::Resume);
+    }
 }
