@@ -154,26 +154,24 @@ impl Tour {
             .start(move |job: Job| handle(job, ours.clone(), Arc::clone(&history)))
             .unwrap();
         let mut events = worker.events();
-        for name in ["complete", "fail", "retry"] {
-            self.add(name).await.unwrap();
-        }
-        let in_transaction = self.add("complete_in").await.unwrap();
-        let mut left = 4;
-        while left > 0 {
-            let (what, sql) = match events.next().await.unwrap() {
-                // The commit was its caller's, and has been told.
-                WorkerEvent::Completed { id } if id == in_transaction => {
-                    left -= 1;
-                    continue;
+        // One after the other: a commit of one may sync what is not told yet of another.
+        for name in ["complete", "fail", "retry", "complete_in"] {
+            let id = self.add(name).await.unwrap();
+            loop {
+                match events.next().await.unwrap() {
+                    // The commit was its caller's, and has been told.
+                    WorkerEvent::Completed { .. } if name == "complete_in" => {}
+                    WorkerEvent::Completed { .. } => self.holds("a worker's completion", job(&id, "state = 4")),
+                    WorkerEvent::Failed { .. } => self.holds("a worker's failure", job(&id, "state = 5")),
+                    WorkerEvent::Retrying { .. } => {
+                        // By then it may run again.
+                        self.holds("a worker's retry", job(&id, "made >= 1"));
+                        continue;
+                    }
+                    _ => continue,
                 }
-                WorkerEvent::Completed { id } => ("a worker's completion", job(&id, "state = 4")),
-                WorkerEvent::Failed { id, .. } => ("a worker's failure", job(&id, "state = 5")),
-                // By then it may run again.
-                WorkerEvent::Retrying { id, .. } => ("a worker's retry", job(&id, "made >= 1")),
-                _ => continue,
-            };
-            left -= i32::from(what != "a worker's retry");
-            self.holds(what, sql);
+                break;
+            }
         }
         worker.close(wait::DEADLINE).await;
         let id = self.add("n").await.unwrap();
