@@ -41,12 +41,16 @@ async fn a_request_that_fails_leaves_nothing_and_costs_the_others_nothing() {
             let queue = tx.queue(&key)?;
             let last = tx.state(queue)?.last_number;
             let events = events::read(tx.written()?, &key, "0-0", 100)?.events;
-            Ok((last, events.into_iter().map(|event| event.id).collect::<Vec<_>>()))
+            let told = events.into_iter().map(|event| (event.id, event.fields[0].1.parse::<i64>().unwrap()));
+            Ok((last, told.collect::<Vec<_>>()))
         })
         .await
         .unwrap();
-    let numbers: Vec<_> = events.iter().filter_map(|id| id.split_once('-')).map(|(_, n)| n.to_owned()).collect();
-    assert_eq!((last, numbers), (40, (1..=40).map(|n: i64| n.to_string()).collect()));
+    let numbers: Vec<i64> = events.iter().map(|(id, _)| id.split_once('-').unwrap().1.parse().unwrap()).collect();
+    assert_eq!((last, numbers), (40, (1..=40).collect()));
+    let mut told: Vec<i64> = events.into_iter().map(|(_, told)| told).collect();
+    told.sort_unstable();
+    assert_eq!(told, (0..60).filter(|n| !fails(*n)).collect::<Vec<_>>(), "nothing is told of those that failed");
 }
 
 #[tokio::test]
