@@ -19,7 +19,7 @@ pub(crate) const MOST_ADDED_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Add {
     pub call: LaneCall,
-    pub jobs: Vec<AddJob>,
+    pub jobs: Arc<[AddJob]>,
 }
 
 /// A job to add, checked.
@@ -27,7 +27,8 @@ pub(crate) struct Add {
 pub(crate) struct AddJob {
     pub name: String,
     pub data: Box<RawValue>,
-    pub options: JobOptions,
+    /// Jobs that are added together may share them.
+    pub options: Arc<JobOptions>,
     /// When it was added; its delay counts from here.
     pub timestamp: Timestamp,
 }
