@@ -10,7 +10,7 @@ use crate::id::JobId;
 use crate::job::{JobOptions, JobState};
 use crate::time::Timestamp;
 
-/// Most jobs that one add carries.
+/// Most jobs that one add carries, where the store does not say otherwise.
 pub(crate) const MOST_ADDED: usize = 500;
 /// Bytes of payload after which an add carries no further job.
 pub(crate) const MOST_ADDED_BYTES: usize = 1 << 20;

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::super::writer::Turn;
 use super::super::{Backend, PATIENCE, events};
-use super::bare;
+use super::{Lab, bare};
+use crate::NewJob;
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::JobOptions;
 use crate::store::change::{Add, AddJob};
@@ -131,4 +132,13 @@ async fn the_oldest_events_go_and_ten_thousand_stay() {
     let read = store.readers.read(move |file| events::read(file, &key, "0-0", 20_000)).await.unwrap();
     assert!((10_000..11_000).contains(&read.events.len()), "{} are kept", read.events.len());
     assert!(read.upto.ends_with("-12000"), "{} is the last", read.upto);
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_are_added_in_one_call() {
+    let lab = Lab::new();
+    let ids = lab.queue().add_bulk((0..1_001).map(|n| NewJob::new("x", &n))).await.unwrap();
+    assert_eq!(ids.len(), 1_001);
+    let calls: i64 = lab.sql().query_row("SELECT number FROM lariat_lane", [], |row| row.get(0)).unwrap();
+    assert_eq!(calls, 2);
 }
