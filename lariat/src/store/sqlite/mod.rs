@@ -126,7 +126,7 @@ impl Backend for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        Box::pin(self.readers.open())
+        Box::pin(self.readers.read(|_| Ok(())))
     }
 }
 
