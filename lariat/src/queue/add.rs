@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,8 +24,15 @@ use crate::time::Timestamp;
 pub struct NewJob {
     name: String,
     data: Result<Box<RawValue>, serde_json::Error>,
-    options: JobOptions,
+    options: Arc<JobOptions>,
     id: Option<Arc<str>>,
+}
+
+/// The options of a job of which nothing has been said. They are large, and mostly stay as they are: jobs share them until
+/// one is set.
+fn unset() -> Arc<JobOptions> {
+    static UNSET: LazyLock<Arc<JobOptions>> = LazyLock::new(Arc::default);
+    Arc::clone(&UNSET)
 }
 
 /// A job about to be added: `.await` it. Made by [`Queue::add`].
@@ -38,11 +45,11 @@ pub struct Adding<'a> {
 impl NewJob {
     /// A job with this name and payload, and default options.
     pub fn new<T: Serialize + ?Sized>(name: impl Into<String>, data: &T) -> NewJob {
-        NewJob { name: name.into(), data: to_raw_value(data), options: JobOptions::default(), id: None }
+        NewJob { name: name.into(), data: to_raw_value(data), options: unset(), id: None }
     }
 
     pub(super) fn set(mut self, set: impl FnOnce(&mut JobOptions)) -> NewJob {
-        set(&mut self.options);
+        set(Arc::make_mut(&mut self.options));
         self
     }
 
@@ -77,7 +84,7 @@ impl NewJob {
             return Err(Error::invalid("job name", "", "must not be empty"));
         }
         if let Some(id) = id {
-            options.id = Some(JobId::custom(id)?);
+            Arc::make_mut(&mut options).id = Some(JobId::custom(id)?);
         }
         options.check(now)?;
         let data = data.map_err(|e| Error::new(ErrorKind::Data, "the data cannot be written as JSON").because(e))?;

@@ -23,7 +23,7 @@ use self::driver::Driver;
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::id::JobId;
 use crate::store::QueueBackend;
-use crate::store::change::{AddJob, MOST_ADDED, MOST_ADDED_BYTES};
+use crate::store::change::{AddJob, MOST_ADDED_BYTES};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Ten years: for ever, and still an instant that can be computed.
@@ -106,6 +106,7 @@ impl AddLane {
     pub(super) async fn add_all(&self, jobs: Vec<AddJob>) -> Result<Vec<JobId>, Error> {
         let mut ids = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter().peekable();
+        let most = self.shared.backend.most_added();
         while jobs.peek().is_some() {
             let mut bytes = 0;
             let mut party = Vec::new();
@@ -114,7 +115,7 @@ impl AddLane {
             {
                 bytes += job.data.get().len();
                 party.push(job);
-                if party.len() == MOST_ADDED {
+                if party.len() == most {
                     break;
                 }
             }
@@ -234,7 +235,7 @@ impl Shared {
         let mut parties: Vec<Party> = Vec::new();
         let (mut jobs, mut bytes) = (0, 0);
         while let Some(party) = state.waiting.front() {
-            let fits = jobs + party.jobs.len() <= MOST_ADDED && bytes + party.bytes <= MOST_ADDED_BYTES;
+            let fits = jobs + party.jobs.len() <= self.backend.most_added() && bytes + party.bytes <= MOST_ADDED_BYTES;
             if !parties.is_empty() && !fits {
                 break;
             }

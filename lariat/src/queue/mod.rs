@@ -93,7 +93,7 @@ impl Queue {
         Adding::new(self, NewJob::new(name, data))
     }
 
-    /// Adds many jobs, 500 a call; the ids come in the order of the jobs.
+    /// Adds many jobs, 500 a call, in a file 1,000; the ids come in the order of the jobs.
     ///
     /// All are checked before the first is sent. When a later call fails, the jobs of the calls before it stay added.
     pub async fn add_bulk(&self, jobs: impl IntoIterator<Item = NewJob>) -> Result<Vec<JobId>, Error> {

@@ -10,7 +10,7 @@ use crate::id::JobId;
 use crate::job::{JobOptions, JobState};
 use crate::time::Timestamp;
 
-/// Most jobs that one add carries.
+/// Most jobs that one add carries, where the store does not say otherwise.
 pub(crate) const MOST_ADDED: usize = 500;
 /// Bytes of payload after which an add carries no further job.
 pub(crate) const MOST_ADDED_BYTES: usize = 1 << 20;
@@ -19,7 +19,7 @@ pub(crate) const MOST_ADDED_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Add {
     pub call: LaneCall,
-    pub jobs: Vec<AddJob>,
+    pub jobs: Arc<[AddJob]>,
 }
 
 /// A job to add, checked.
@@ -27,7 +27,8 @@ pub(crate) struct Add {
 pub(crate) struct AddJob {
     pub name: String,
     pub data: Box<RawValue>,
-    pub options: JobOptions,
+    /// Jobs that are added together may share them.
+    pub options: Arc<JobOptions>,
     /// When it was added; its delay counts from here.
     pub timestamp: Timestamp,
 }

@@ -142,6 +142,10 @@ impl WorkStore for Faulty<dyn QueueBackend> {
 }
 
 impl JobStore for Faulty<dyn QueueBackend> {
+    fn most_added(&self) -> usize {
+        self.inner.most_added()
+    }
+
     fn add<'a>(&'a self, add: &'a Add) -> Answer<'a, Vec<Result<JobId, Refusal>>> {
         Box::pin(self.faults.around(Call::Add, self.inner.add(add)))
     }

@@ -67,6 +67,11 @@ pub(crate) trait WorkStore: Send + Sync {
 
 /// One queue in a store, as seen by producers and job handles.
 pub(crate) trait JobStore: Send + Sync {
+    /// Most jobs that one add should carry: others wait until it is done.
+    fn most_added(&self) -> usize {
+        change::MOST_ADDED
+    }
+
     /// Adds jobs; one id or refusal for each, in order. Repeating it under the same lane number has no second effect.
     fn add<'a>(&'a self, add: &'a Add) -> Answer<'a, Vec<Result<JobId, Refusal>>>;
 

@@ -46,7 +46,7 @@ impl Driver {
             }
             let until = parties.iter().map(|party| party.until).max().unwrap_or_else(Instant::now);
             let call = LaneCall { base: Arc::clone(&self.shared.base), number };
-            let answer = self.call(&Add { call, jobs: all }, until).await;
+            let answer = self.call(&Add { call, jobs: all.into() }, until).await;
             share(parties, &sizes, answer);
         }
         self.done = true;

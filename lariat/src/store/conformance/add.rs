@@ -1,5 +1,7 @@
 //! Adding: where a job lands, what is kept of it, what is said of it.
 
+use std::sync::Arc;
+
 use super::cases;
 use super::world::{World, job};
 use crate::error::ErrorKind;
@@ -34,13 +36,14 @@ fn ids_count_up_and_jobs_wait_in_their_order(w: &World) {
 
 fn what_was_given_is_kept(w: &World) {
     let mut add = w.to_add(job().named("grüße \u{1F600}").data(r#"{"a":[1,2.50,"ä\u0000"],"b":null}"#).attempts(3));
-    add.options.backoff = Some(Backoff::exponential(std::time::Duration::from_secs(2)).jitter(0.25));
-    add.options.remove_on_complete = Some(Keep::last(7));
-    add.options.keep_logs = Some(3);
-    let id = w.try_add(&Add { call: w.call("adds"), jobs: vec![add.clone()] }).unwrap().remove(0).unwrap();
+    let options = Arc::make_mut(&mut add.options);
+    options.backoff = Some(Backoff::exponential(std::time::Duration::from_secs(2)).jitter(0.25));
+    options.remove_on_complete = Some(Keep::last(7));
+    options.keep_logs = Some(3);
+    let id = w.try_add(&Add { call: w.call("adds"), jobs: vec![add.clone()].into() }).unwrap().remove(0).unwrap();
     let record = w.record(&id);
     assert_eq!((&record.name, record.data.get()), (&add.name, add.data.get()));
-    assert_eq!((record.options, record.timestamp), (add.options, w.now()));
+    assert_eq!((&record.options, record.timestamp), (&*add.options, w.now()));
     assert_eq!((record.attempts_made, record.attempts_started, record.stalled_counter), (0, 0, 0));
     assert_eq!((record.processed_on, record.finished_on, record.failed_reason), (None, None, None));
     assert!(record.return_value.is_none() && record.progress.is_none() && record.stacktrace.is_empty());
@@ -110,8 +113,10 @@ fn an_add_under_a_known_id_still_counts(w: &World) {
 }
 
 fn a_repeat_adds_nothing_and_answers_the_same(w: &World) {
-    let add =
-        Add { call: w.call("adds"), jobs: vec![w.to_add(job()), w.to_add(job().id("x")), w.to_add(job().delay(9))] };
+    let add = Add {
+        call: w.call("adds"),
+        jobs: vec![w.to_add(job()), w.to_add(job().id("x")), w.to_add(job().delay(9))].into(),
+    };
     let first = w.try_add(&add).unwrap();
     w.told();
     assert_eq!(w.try_add(&add).unwrap(), first);
@@ -120,7 +125,7 @@ fn a_repeat_adds_nothing_and_answers_the_same(w: &World) {
 }
 
 fn an_older_call_of_the_lane_adds_nothing(w: &World) {
-    let old = Add { call: w.call("adds"), jobs: vec![w.to_add(job())] };
+    let old = Add { call: w.call("adds"), jobs: vec![w.to_add(job())].into() };
     w.try_add(&old).unwrap();
     w.add(job());
     let error = w.try_add(&old).unwrap_err();
@@ -129,7 +134,7 @@ fn an_older_call_of_the_lane_adds_nothing(w: &World) {
 }
 
 fn lanes_are_apart(w: &World) {
-    let mut add = Add { call: w.call("one"), jobs: vec![w.to_add(job())] };
+    let mut add = Add { call: w.call("one"), jobs: vec![w.to_add(job())].into() };
     w.try_add(&add).unwrap();
     add.call.base = "two".into();
     w.try_add(&add).unwrap();

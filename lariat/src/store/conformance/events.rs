@@ -82,7 +82,7 @@ fn the_end_is_where_nothing_is_yet(w: &World) {
 
 fn who_waits_hears_what_comes(w: &World) {
     let stream = stream(w);
-    let add = crate::store::change::Add { call: w.call("adds"), jobs: vec![w.to_add(job())] };
+    let add = crate::store::change::Add { call: w.call("adds"), jobs: vec![w.to_add(job())].into() };
     w.runtime.block_on(async {
         let end = stream.events(None, 100, PATIENCE).await.unwrap();
         let waiting = stream.events(Some(&end.upto), 100, PATIENCE);

@@ -60,7 +60,7 @@ fn nothing_came(w: &World) {
 
 fn an_add_ends_it(w: &World) {
     for new in [job(), job().priority(3), job().lifo()] {
-        let add = crate::store::change::Add { call: w.call("adds"), jobs: vec![w.to_add(new)] };
+        let add = crate::store::change::Add { call: w.call("adds"), jobs: vec![w.to_add(new)].into() };
         assert_eq!(woken(w, w.queue.add(&add)), Woken::Ready);
         w.one();
         use_up(w);

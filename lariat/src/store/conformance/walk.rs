@@ -37,7 +37,7 @@ impl Place {
 }
 
 fn job(name: &str, options: JobOptions, now: Timestamp) -> AddJob {
-    AddJob { name: name.to_owned(), data: json(r#"{"n": 1}"#), options, timestamp: now }
+    AddJob { name: name.to_owned(), data: json(r#"{"n": 1}"#), options: options.into(), timestamp: now }
 }
 
 fn exchange(number: u64, now: Timestamp, outcomes: Vec<Settle>, want: usize) -> Exchange {
@@ -98,7 +98,7 @@ impl Walk {
             let options = self.options();
             jobs.push(job(["a", "b"][self.rng.usize(..2)], options, self.now()));
         }
-        Add { call: LaneCall { base: "adds".into(), number: self.calls }, jobs }
+        Add { call: LaneCall { base: "adds".into(), number: self.calls }, jobs: jobs.into() }
     }
 
     fn options(&mut self) -> JobOptions {

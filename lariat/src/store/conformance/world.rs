@@ -253,7 +253,7 @@ impl World {
     }
 
     pub(super) fn to_add(&self, new: New) -> AddJob {
-        AddJob { name: new.name, data: json(&new.data), options: new.options, timestamp: self.now() }
+        AddJob { name: new.name, data: json(&new.data), options: new.options.into(), timestamp: self.now() }
     }
 
     pub(super) fn try_add(&self, add: &Add) -> Result<Vec<Result<JobId, Refusal>>, Error> {

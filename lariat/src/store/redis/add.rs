@@ -34,7 +34,7 @@ fn arguments(add: &Add) -> Vec<Arg<'_>> {
     let mut args = Vec::with_capacity(2 + 8 * add.jobs.len());
     args.push(lane_number(add.call.number));
     args.push(ms(LANE_LIFE));
-    for job in &add.jobs {
+    for job in &*add.jobs {
         args.extend([
             text(job.options.id.as_ref().map_or("", JobId::as_str)),
             text(&job.name),

@@ -56,7 +56,7 @@ async fn fill(queue: &dyn QueueBackend, jobs: usize, each: usize) {
     for number in 1..=(jobs / each) as u64 {
         let base = format!("p{each}").into();
         let job = new_job("noop", &json!({"to": "ada@example.org"}), &json!({}), NOW);
-        queue.add(&Add { call: LaneCall { base, number }, jobs: vec![job; each] }).await.unwrap();
+        queue.add(&Add { call: LaneCall { base, number }, jobs: vec![job; each].into() }).await.unwrap();
     }
 }
 

@@ -26,23 +26,24 @@ use crate::store::options;
 const LANE_LIFE: Duration = Duration::from_secs(600);
 
 /// A job as it will be stored.
-pub(super) struct NewJob {
-    custom: Option<JobId>,
-    pub name: String,
-    pub data: String,
-    pub options: Arc<str>,
+pub(super) struct NewJob<'a> {
+    custom: Option<&'a JobId>,
+    pub name: &'a str,
+    pub data: &'a str,
+    pub options: &'a str,
     pub timestamp: i64,
     pub delay: i64,
     pub priority: i64,
     side: Side,
 }
 
-impl NewJob {
-    fn new(job: &AddJob, options: Arc<str>) -> NewJob {
+impl<'a> NewJob<'a> {
+    /// `options`: those of the job, as text.
+    fn new(job: &'a AddJob, options: &'a str) -> NewJob<'a> {
         NewJob {
-            custom: job.options.id.clone(),
-            name: job.name.clone(),
-            data: job.data.get().to_owned(),
+            custom: job.options.id.as_ref(),
+            name: &job.name,
+            data: job.data.get(),
             options,
             timestamp: job.timestamp.as_millis(),
             delay: ms(job.options.delay),
@@ -58,28 +59,33 @@ pub(super) async fn add(
     add: &Add,
     deadline: Duration,
 ) -> Result<Vec<Result<JobId, Refusal>>, Error> {
-    let (key, call) = (Arc::clone(key), add.call.clone());
-    let jobs = new_jobs(&add.jobs);
-    let ids = writer.call(Turn::InOrder, deadline, move |tx| write(tx, &key, &call, &jobs)).await?;
+    let (key, call, jobs) = (Arc::clone(key), add.call.clone(), Arc::clone(&add.jobs));
+    let options = options_of(&jobs);
+    let write = move |tx: &mut Tx<'_>| write(tx, &key, &call, &new_jobs(&jobs, &options));
+    let ids = writer.call(Turn::InOrder, deadline, write).await?;
     Ok(ids.into_iter().map(|id| Ok(JobId::stored(id))).collect())
 }
 
-/// Jobs that are added together mostly have the same options: those are written as text once.
-fn new_jobs(jobs: &[AddJob]) -> Vec<NewJob> {
-    let mut last: Option<(&JobOptions, Arc<str>)> = None;
-    let mut new = Vec::with_capacity(jobs.len());
+/// The jobs' options as text. Jobs that are added together mostly have the same: those are written once.
+fn options_of(jobs: &[AddJob]) -> Vec<Arc<str>> {
+    let mut last: Option<(&Arc<JobOptions>, Arc<str>)> = None;
+    let mut texts = Vec::with_capacity(jobs.len());
     for job in jobs {
         let text = match &last {
-            Some((known, text)) if **known == job.options => Arc::clone(text),
+            Some((known, text)) if Arc::ptr_eq(known, &job.options) || *known == &job.options => Arc::clone(text),
             _ => options::encode(&job.options).into(),
         };
         last = Some((&job.options, Arc::clone(&text)));
-        new.push(NewJob::new(job, text));
+        texts.push(text);
     }
-    new
+    texts
 }
 
-fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> Result<Vec<String>, Fault> {
+fn new_jobs<'a>(jobs: &'a [AddJob], options: &'a [Arc<str>]) -> Vec<NewJob<'a>> {
+    jobs.iter().zip(options).map(|(job, options)| NewJob::new(job, options)).collect()
+}
+
+fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob<'_>]) -> Result<Vec<String>, Fault> {
     let mut work = Work::on(tx, key, 0)?;
     match lane::known(&work, call)? {
         Known::Answered(ids) => return Ok(ids),
@@ -97,10 +103,10 @@ fn write(tx: &mut Tx<'_>, key: &QueueKey, call: &LaneCall, jobs: &[NewJob]) -> R
 
 /// Adds jobs in a transaction that somebody else sees to: whether they are added is not for a repeat to find out.
 pub(super) fn add_all(tx: &mut Tx<'_>, key: &QueueKey, jobs: &[AddJob]) -> Result<Vec<String>, Fault> {
-    add_jobs(&mut Work::on(tx, key, 0)?, &new_jobs(jobs))
+    add_jobs(&mut Work::on(tx, key, 0)?, &new_jobs(jobs, &options_of(jobs)))
 }
 
-fn add_jobs(work: &mut Work<'_, '_>, jobs: &[NewJob]) -> Result<Vec<String>, Fault> {
+fn add_jobs(work: &mut Work<'_, '_>, jobs: &[NewJob<'_>]) -> Result<Vec<String>, Fault> {
     let mut rows = Vec::with_capacity(jobs.len());
     let ids = jobs.iter().map(|job| work.add(job, &mut rows)).collect::<Result<Vec<_>, _>>()?;
     insert(work.tx, work.queue, &rows)?;
@@ -109,12 +115,12 @@ fn add_jobs(work: &mut Work<'_, '_>, jobs: &[NewJob]) -> Result<Vec<String>, Fau
 
 impl Work<'_, '_> {
     /// Adds one job, or finds that one of its id exists. Its rows are still to be inserted.
-    fn add<'j>(&mut self, job: &'j NewJob, rows: &mut Vec<NewRow<'j>>) -> Result<String, Fault> {
+    fn add<'j>(&mut self, job: &'j NewJob<'j>, rows: &mut Vec<NewRow<'j>>) -> Result<String, Fault> {
         let queue = self.edit()?;
         // As with BullMQ every add counts, whatever becomes of it.
         queue.last_number += 1;
         let number = queue.last_number;
-        let Some(custom) = &job.custom else {
+        let Some(custom) = job.custom else {
             let id = number.to_string();
             rows.push(self.store(job_row(self.queue, number), None, &id, job)?);
             return Ok(id);
@@ -140,12 +146,18 @@ impl Work<'_, '_> {
         Ok(id.to_owned())
     }
 
-    fn store<'j>(&mut self, row: i64, custom: Option<&'j str>, id: &str, job: &'j NewJob) -> Result<NewRow<'j>, Fault> {
+    fn store<'j>(
+        &mut self,
+        row: i64,
+        custom: Option<&'j str>,
+        id: &str,
+        job: &'j NewJob<'j>,
+    ) -> Result<NewRow<'j>, Fault> {
         let due = job.timestamp.saturating_add(job.delay);
         let spot =
             if job.delay > 0 { self.spot(JobState::Delayed, due)? } else { self.ready_spot(job.priority, job.side)? };
         self.edit()?.enters(spot.state);
-        self.emit(Kind::Added, id, Some(&job.name), None)?;
+        self.emit(Kind::Added, id, Some(job.name), None)?;
         if job.delay > 0 {
             self.emit(Kind::Delayed, id, Some(&due.to_string()), None)?;
         } else {

@@ -9,7 +9,7 @@ use lariat_lock::{Claim, LockStore};
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 
-use crate::job::{JobOptions, Keep};
+use crate::job::Keep;
 use crate::store::QueueBackend;
 use crate::store::change::{Add, AddJob};
 use crate::store::exchange::{Exchange, LaneCall, Lease, Settle, Transition};
@@ -39,14 +39,17 @@ fn new_job() -> AddJob {
     AddJob {
         name: "noop".to_owned(),
         data: RawValue::from_string(r#"{"to":"ada@example.org"}"#.to_owned()).unwrap(),
-        options: JobOptions::default(),
+        options: Arc::default(),
         timestamp: Timestamp::now(),
     }
 }
 
 async fn fill(queue: &dyn QueueBackend, base: &str, jobs: usize, each: usize) {
     for number in 1..=(jobs / each) as u64 {
-        queue.add(&Add { call: LaneCall { base: base.into(), number }, jobs: vec![new_job(); each] }).await.unwrap();
+        queue
+            .add(&Add { call: LaneCall { base: base.into(), number }, jobs: vec![new_job(); each].into() })
+            .await
+            .unwrap();
     }
 }
 

@@ -18,7 +18,7 @@ const TOGETHER: usize = 20;
 pub(super) struct NewRow<'j> {
     pub row: i64,
     pub custom: Option<&'j str>,
-    pub job: &'j NewJob,
+    pub job: &'j NewJob<'j>,
     pub spot: Spot,
 }
 
@@ -31,9 +31,8 @@ pub(super) struct Inserts<'c> {
 impl<'c> Inserts<'c> {
     /// For so many jobs a statement.
     fn of(tx: &Tx<'c>, jobs: usize) -> Result<Inserts<'c>, Fault> {
-        // A request that fails is undone as a whole, so that SQLite need not be able to undo a single statement.
-        let payload = "INSERT OR FAIL INTO lariat_payload (row, custom, name, data, options, timestamp) VALUES";
-        let job = "INSERT OR FAIL INTO lariat_job (row, queue, state, rank, place, priority, delay) VALUES";
+        let payload = "INSERT INTO lariat_payload (row, custom, name, data, options, timestamp) VALUES";
+        let job = "INSERT INTO lariat_job (row, queue, state, rank, place, priority, delay) VALUES";
         Ok(Inserts { payload: tx.prepare(&values(payload, 6, jobs))?, job: tx.prepare(&values(job, 7, jobs))? })
     }
 

@@ -121,6 +121,11 @@ fn tables() -> impl Iterator<Item = &'static str> {
     created.filter_map(|rest| rest.split([' ', '(']).next())
 }
 
+/// Whether the file has this version's layout.
+pub(super) fn is_current(connection: &Connection) -> Result<bool, Fault> {
+    Ok(layout(connection)? == Some(MIGRATIONS.len()))
+}
+
 /// In a transaction: brings the file to this version's layout.
 pub(super) fn migrate(work: &Connection) -> Result<(), Fault> {
     let version = layout(work)?.unwrap_or(0);

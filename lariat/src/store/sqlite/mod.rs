@@ -62,6 +62,10 @@ use crate::job::{JobState, StoredJob};
 /// How long a call may wait for its turn where its caller does not say.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Most jobs of one add. Whatever their number, a commit writes the pages anew with which its tables end; and the writer
+/// has nothing to do while its caller makes the next call.
+const MOST_ADDED: usize = 1_000;
+
 /// One file, or one database in memory. It is opened by the first call.
 pub(super) struct SqliteStore {
     address: Arc<SqliteAddress>,
@@ -122,7 +126,7 @@ impl Backend for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        Box::pin(self.readers.open())
+        Box::pin(self.readers.read(|_| Ok(())))
     }
 }
 
@@ -172,6 +176,10 @@ impl WorkStore for SqliteQueue {
 }
 
 impl JobStore for SqliteQueue {
+    fn most_added(&self) -> usize {
+        MOST_ADDED
+    }
+
     fn add<'a>(&'a self, add: &'a Add) -> Answer<'a, Vec<Result<JobId, Refusal>>> {
         Box::pin(add::add(&self.writer, &self.key, add, PATIENCE))
     }

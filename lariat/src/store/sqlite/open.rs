@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::clock;
 use super::fault::{Fault, explain, is_busy};
@@ -38,7 +38,7 @@ fn check(connection: &Connection, adopt: bool) -> Result<(), Error> {
     layout::check(&one_moment, adopt)
 }
 
-/// A connection that reads; the file must have been opened for writing before.
+/// A connection that reads. The file must be there, and ready.
 pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
     let open = || -> Result<Connection, Fault> {
         let connection = Connection::open_with_flags(path, flags(OpenFlags::empty()))?;
@@ -94,6 +94,9 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
          PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = off;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
+    if is_ready(connection)? {
+        return Ok(());
+    }
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Again: it may have been another one's turn just before.
     layout::check(&work, address.adopt)?;
@@ -101,6 +104,12 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     this_boot(&work)?;
     work.commit()?;
     Ok(())
+}
+
+/// Whether nothing has to be written before the file can be used, so that nobody who writes need be waited for.
+pub(super) fn is_ready(connection: &Connection) -> Result<bool, Fault> {
+    let mode: String = connection.query_row("PRAGMA main.journal_mode", [], |row| row.get(0))?;
+    Ok(mode == "wal" && layout::is_current(connection)? && is_of_this_boot(connection)?)
 }
 
 /// Outside of a transaction: whether commits are synced from here on.
@@ -131,11 +140,15 @@ fn wal(connection: &Connection) -> Result<(), Fault> {
     }
 }
 
+fn is_of_this_boot(connection: &Connection) -> Result<bool, Fault> {
+    let boot: String = connection.query_row("SELECT boot FROM main.lariat_store", [], |row| row.get(0))?;
+    Ok(boot == clock::boot_id())
+}
+
 /// Times of another boot mean nothing in this one: whoever held a lock is gone.
 fn this_boot(work: &Connection) -> Result<(), Fault> {
-    let boot = clock::boot_id();
-    let changed = work.execute("UPDATE lariat_store SET boot = ?1 WHERE boot <> ?1", params![boot])?;
-    if changed > 0 {
+    if !is_of_this_boot(work)? {
+        work.execute("UPDATE lariat_store SET boot = ?1", [clock::boot_id()])?;
         work.execute_batch(
             "UPDATE lariat_job SET lock_until = 0 WHERE queue IN (SELECT row FROM lariat_queue) AND state = 1;
              UPDATE lariat_queue SET started = 0, started_until = 0, searched_until = 0;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::PATIENCE;
 use super::fault::{Fault, named};
-use super::file::Identity;
+use super::file::{self, Identity};
 use super::writer::{Turn, Writer};
 use super::{layout, open};
 use crate::error::{Error, ErrorKind};
@@ -25,7 +25,7 @@ pub(super) struct Readers {
 struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    /// The file that the writer has opened, and found to be ours.
+    /// The file that was opened, and found to be ours.
     known: Mutex<Option<Identity>>,
 }
 
@@ -40,12 +40,18 @@ impl Readers {
         Readers { writer, pool }
     }
 
-    /// Has the writer open the file. From then on a read waits for nobody, not even for somebody who writes all the while.
-    pub(super) async fn open(&self) -> Result<(), Error> {
-        self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
-        if let Some(pool) = &self.pool {
-            pool.opened();
+    /// Finds the file to be ours. A read waits for nobody, not even for somebody who writes all the while, except for who
+    /// makes the file ready where it is not: the writer, which also says what is wrong with one that cannot be.
+    async fn open(&self, pool: &Arc<Pool>) -> Result<(), Error> {
+        if pool.is_new() {
+            let pool = Arc::clone(pool);
+            let found = tokio::task::spawn_blocking(move || pool.find()).await;
+            if matches!(found, Ok(Ok(true))) {
+                return Ok(());
+            }
         }
+        self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
+        pool.opened();
         Ok(())
     }
 
@@ -58,7 +64,7 @@ impl Readers {
             return self.writer.call(Turn::InOrder, PATIENCE, move |tx| look(tx.written()?)).await;
         };
         if !pool.is_known() {
-            self.open().await?;
+            self.open(pool).await?;
         }
         let pool = Arc::clone(pool);
         let read = tokio::task::spawn_blocking(move || pool.read(look)).await;
@@ -72,6 +78,24 @@ impl Pool {
     fn is_known(&self) -> bool {
         let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.is_some() && known == Identity::of(&self.path)
+    }
+
+    /// Whether nothing was opened so far.
+    fn is_new(&self) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Opens the file where it is there, and ready; whether it is.
+    fn find(&self) -> Result<bool, Error> {
+        file::check(&self.path)?;
+        let found = Identity::of(&self.path);
+        let connection = open::reader(&self.path)?;
+        if !open::is_ready(&connection)? || Identity::of(&self.path) != found {
+            return Ok(false);
+        }
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(true)
     }
 
     /// The writer has opened the file that is there now. Connections to an earlier one are of no use.

@@ -121,7 +121,7 @@ impl Waiting {
 }
 
 impl Writer {
-    /// No I/O: the thread is started, and the file opened, by the first call.
+    /// No I/O: the thread is started, and the file opened, by the first call or watch.
     pub(super) fn new(address: SqliteAddress) -> Writer {
         let (inbox, bell, called) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
         Writer { shared: Arc::new(Shared { address, inbox, bell, called, wakes: Wakes::default() }) }
@@ -132,8 +132,8 @@ impl Writer {
     pub(super) fn watch(&self, key: &QueueKey) -> watch::Receiver<Signal> {
         let signals = self.shared.wakes.watch(key);
         // A thread that rests, since nobody watched so far, is to look at the file from now on. With the lock, so that it
-        // is not just about to rest.
-        drop(self.shared.inbox());
+        // is not just about to rest. Where none can be started, a wait ends by its own time.
+        drop(self.shared.start(&mut self.shared.inbox()));
         self.shared.bell.notify_one();
         signals
     }
@@ -183,14 +183,8 @@ impl Shared {
 
     fn submit(self: &Arc<Self>, turn: Turn, request: Box<dyn Request>) -> Result<(), Error> {
         let mut inbox = self.inbox();
-        if !inbox.running {
-            let shared = Arc::clone(self);
-            std::thread::Builder::new()
-                .name("lariat-sqlite".into())
-                .spawn(move || Running(shared).run())
-                .map_err(|e| Error::new(ErrorKind::Store, "no thread could be started to write the file").because(e))?;
-            inbox.running = true;
-        }
+        self.start(&mut inbox)
+            .map_err(|e| Error::new(ErrorKind::Store, "no thread could be started to write the file").because(e))?;
         match turn {
             Turn::First => inbox.first.push_back(request),
             Turn::InOrder => inbox.in_order.push_back(request),
@@ -198,6 +192,16 @@ impl Shared {
         self.called.store(true, Ordering::Release);
         drop(inbox);
         self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Starts the thread where there is none.
+    fn start(self: &Arc<Self>, inbox: &mut Inbox) -> std::io::Result<()> {
+        if !inbox.running {
+            let shared = Arc::clone(self);
+            std::thread::Builder::new().name("lariat-sqlite".into()).spawn(move || Running(shared).run())?;
+            inbox.running = true;
+        }
         Ok(())
     }
 
@@ -268,9 +272,12 @@ impl Running {
             let nothing = waiting.first.is_empty() && waiting.in_order.is_empty();
             brisk = !nothing && idle.elapsed() < LOOK_OUT;
             if nothing {
-                if let Some(file) = &file {
-                    pace.looked(poll(&file.connection, &mut memory, &shared.wakes));
+                if file.is_none() && shared.wakes.is_watched() {
+                    // Whoever is to be answered is told why it cannot be opened.
+                    file = Opened::open(&shared.address).ok();
                 }
+                let look = |file: &Opened| poll(&file.connection, &mut memory, &shared.wakes);
+                pace.looked(file.as_ref().is_some_and(look));
                 continue;
             }
             if file.as_ref().is_some_and(|file| file.is_gone(&shared.address)) {

@@ -114,14 +114,14 @@ fn a_long_stream_is_trimmed_alike() {
 #[test]
 fn a_repeated_call_adds_nothing() {
     let both = Both::start();
-    let add = Add { call: both.call("producer"), jobs: vec![new_job("n", &json!(1), &json!({}), NOW); 3] };
+    let add = Add { call: both.call("producer"), jobs: vec![new_job("n", &json!(1), &json!({}), NOW); 3].into() };
     let first = both.runtime.block_on(both.queue.add(&add)).unwrap();
     let again = both.runtime.block_on(both.queue.add(&add)).unwrap();
     assert_eq!(first, again);
     let counts = both.runtime.block_on(both.queue.overview()).unwrap().counts;
     assert_eq!(counts.waiting, 3);
 
-    let next = Add { call: both.call("producer"), jobs: vec![new_job("n", &json!(1), &json!({}), NOW)] };
+    let next = Add { call: both.call("producer"), jobs: vec![new_job("n", &json!(1), &json!({}), NOW)].into() };
     both.runtime.block_on(both.queue.add(&next)).unwrap();
     let late = both.runtime.block_on(both.queue.add(&add));
     assert!(late.is_err(), "{late:?}");

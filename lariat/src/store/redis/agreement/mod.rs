@@ -148,7 +148,7 @@ impl Both {
 
     #[track_caller]
     pub(in crate::store::redis) fn add_ours(&self, jobs: Vec<AddJob>) -> Vec<String> {
-        let add = Add { call: self.call("adds"), jobs };
+        let add = Add { call: self.call("adds"), jobs: jobs.into() };
         let ids = self.runtime.block_on(self.queue.add(&add)).unwrap();
         ids.into_iter().map(|id| id.unwrap().to_string()).collect()
     }
@@ -228,7 +228,7 @@ impl Both {
 }
 
 pub(super) fn add_of(both: &Both, jobs: Vec<AddJob>) -> Add {
-    Add { call: both.call("adds"), jobs }
+    Add { call: both.call("adds"), jobs: jobs.into() }
 }
 
 pub(super) fn open(url: &str, queue: &str) -> Arc<dyn QueueBackend> {
@@ -253,7 +253,7 @@ pub(super) fn new_job(name: &str, data: &Value, opts: &Value, now: u64) -> AddJo
     AddJob {
         name: name.into(),
         data: raw(data),
-        options: options::decode(&opts.to_string().replace("keepLogs", "kl")).unwrap(),
+        options: options::decode(&opts.to_string().replace("keepLogs", "kl")).unwrap().into(),
         timestamp: at(now),
     }
 }

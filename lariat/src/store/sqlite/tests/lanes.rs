@@ -21,10 +21,10 @@ async fn add(queue: &dyn QueueBackend, base: &str, number: u64) -> String {
     let job = AddJob {
         name: "n".into(),
         data: serde_json::value::RawValue::NULL.to_owned(),
-        options: JobOptions::default(),
+        options: JobOptions::default().into(),
         timestamp: Timestamp::now(),
     };
-    let add = Add { call: LaneCall { base: base.into(), number }, jobs: vec![job] };
+    let add = Add { call: LaneCall { base: base.into(), number }, jobs: vec![job].into() };
     queue.add(&add).await.unwrap().remove(0).unwrap().to_string()
 }
 

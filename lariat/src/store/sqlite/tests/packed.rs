@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::super::writer::Turn;
 use super::super::{Backend, PATIENCE, events};
-use super::bare;
+use super::{Lab, bare};
+use crate::NewJob;
 use crate::id::{JobId, Prefix, QueueName};
 use crate::job::JobOptions;
 use crate::store::change::{Add, AddJob};
@@ -25,7 +26,7 @@ fn call(base: &str) -> LaneCall {
 fn job(data: usize, id: Option<&str>) -> AddJob {
     let options = JobOptions { id: id.map(JobId::stored), ..JobOptions::default() };
     let data = RawValue::from_string(data.to_string()).unwrap();
-    AddJob { name: "send".to_owned(), data, options, timestamp: Timestamp::from_millis(1) }
+    AddJob { name: "send".to_owned(), data, options: options.into(), timestamp: Timestamp::from_millis(1) }
 }
 
 async fn take(queue: &dyn QueueBackend, want: usize) -> Vec<Taken> {
@@ -44,7 +45,7 @@ async fn jobs_of_one_call_are_all_there_in_their_order() {
     let mut jobs: Vec<AddJob> = (1..=43).map(|n| job(n, None)).collect();
     jobs.push(job(0, Some("7")));
     jobs.extend([job(45, Some("mine")), job(0, Some("mine")), job(47, Some("100")), job(48, None)]);
-    let ids = queue.add(&Add { call: call("adder"), jobs }).await.unwrap();
+    let ids = queue.add(&Add { call: call("adder"), jobs: jobs.into() }).await.unwrap();
     let ids: Vec<String> = ids.into_iter().map(|id| id.unwrap().to_string()).collect();
     let mut expected: Vec<String> = (1..=43).map(|n: i32| n.to_string()).collect();
     expected.extend(["7", "mine", "mine", "100", "101"].map(str::to_owned));
@@ -63,7 +64,7 @@ async fn each_claim_of_a_call_has_its_own_verdict() {
     let name = QueueName::new(&*key.name).unwrap();
     let queue = store.on(&Prefix::default(), &name);
     let jobs = vec![job(1, None), job(2, Some("mine")), job(3, None), job(4, None)];
-    queue.add(&Add { call: call("adder"), jobs }).await.unwrap();
+    queue.add(&Add { call: call("adder"), jobs: jobs.into() }).await.unwrap();
     let taken = take(&*queue, 3).await;
     let locks = store.locks(&Prefix::default(), &name).unwrap();
     let held: Vec<Claim> = taken.iter().map(|job| Claim::new(job.id.as_str(), Arc::clone(&job.token))).collect();
@@ -131,4 +132,13 @@ async fn the_oldest_events_go_and_ten_thousand_stay() {
     let read = store.readers.read(move |file| events::read(file, &key, "0-0", 20_000)).await.unwrap();
     assert!((10_000..11_000).contains(&read.events.len()), "{} are kept", read.events.len());
     assert!(read.upto.ends_with("-12000"), "{} is the last", read.upto);
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_are_added_in_one_call() {
+    let lab = Lab::new();
+    let ids = lab.queue().add_bulk((0..1_001).map(|n| NewJob::new("x", &n))).await.unwrap();
+    assert_eq!(ids.len(), 1_001);
+    let calls: i64 = lab.sql().query_row("SELECT number FROM lariat_lane", [], |row| row.get(0)).unwrap();
+    assert_eq!(calls, 2);
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::super::SqliteStore;
+use super::super::queue::QueueKey;
 use super::Lab;
+use crate::id::{Prefix, QueueName};
+use crate::store::url::{self, Target};
 use crate::{ErrorKind, JobError, JobState, QueueEvents, Store, Worker};
 
 #[tokio::test]
@@ -100,4 +104,39 @@ async fn a_commit_on_a_connection_of_the_callers_ends_a_wait() {
     };
     let (woken, ()) = tokio::join!(waiting, commits);
     assert_eq!(woken.unwrap(), crate::store::exchange::Woken::Ready);
+}
+
+/// Somebody writes all the while, and what only looks has not opened the file before.
+#[tokio::test]
+async fn a_first_look_waits_for_nobody_who_writes() {
+    let lab = Lab::new();
+    let id = lab.queue().add("x", &1).await.unwrap();
+    let other = lab.sql();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE lariat_queue SET waiting = 7").unwrap();
+    Store::connect(&lab.url()).await.unwrap();
+    assert_eq!(lab.store().queues().await.unwrap().len(), 1);
+    assert_eq!(lab.queue().overview().await.unwrap().counts.waiting, 1);
+    assert_eq!(lab.queue().job(&id).await.unwrap().unwrap().state, Some(JobState::Waiting));
+    let events = lab.store().event_store(lab.queue().name()).unwrap();
+    assert_eq!(events.events(Some("0-0"), 9, Duration::ZERO).await.unwrap().events.len(), 2);
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+/// Its store has asked for nothing before, so that nobody looks at the file yet; and somebody writes all the while.
+#[tokio::test]
+async fn a_first_watch_sees_what_is_there_and_what_others_commit() {
+    let lab = Lab::new();
+    lab.queue().add("x", &1).await.unwrap();
+    let other = lab.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let Target::Sqlite(address) = url::parse(&lab.url()).unwrap() else { panic!("a file") };
+    let store = SqliteStore::new(&address);
+    let key = QueueKey::new(&Prefix::default(), &QueueName::new("mail").unwrap());
+    let mut signals = store.writer.watch(&key);
+    let seen = tokio::time::timeout(interop::wait::DEADLINE, signals.wait_for(|signal| signal.ready)).await;
+    assert_eq!(seen.expect("it is seen").unwrap().last_event, 2);
+    other.execute_batch("ROLLBACK").unwrap();
+    lab.queue().add("x", &2).await.unwrap();
+    let seen = tokio::time::timeout(interop::wait::DEADLINE, signals.wait_for(|signal| signal.last_event == 4)).await;
+    seen.expect("it is seen").unwrap();
 }
