@@ -7,7 +7,7 @@ use super::configure::BY_HAND;
 use super::fault::Fault;
 use super::number::{as_number, id_of, job_row};
 use super::queue::{self, QueueKey, QueueState, code};
-use super::record::{COLUMNS, RawJob};
+use super::record::{COLUMNS, RawJob, custom_id, readable};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::{JobState, StoredJob};
@@ -147,10 +147,10 @@ pub(super) fn held(connection: &Connection, key: &QueueKey, most: u64) -> Result
         let left = row.get::<_, Option<i64>>(4)?.unwrap_or(0) - boot;
         let token = row.get::<_, Option<String>>(3)?.filter(|_| left > 0);
         Ok(HeldJob {
-            id: id_of(row.get(0)?, row.get(1)?),
-            name: row.get(2)?,
+            id: id_of(row.get(0)?, custom_id(row, 1)?),
+            name: readable(row, 2)?,
             token: token.map(|token| masked(&token)),
-            worker: row.get(5)?,
+            worker: readable(row, 5)?,
             since: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
             left: (left > 0).then(|| span(left)),
         })

@@ -44,6 +44,8 @@ pub(super) struct RawJob {
     progress: Option<String>,
     pub processed_by: Option<String>,
     pub deferred_failure: Option<String>,
+    /// It was given an id that nobody can say.
+    pub no_id: bool,
     /// The column that holds no UTF-8.
     garbled: Option<String>,
 }
@@ -61,29 +63,44 @@ impl Columns<'_, '_> {
         self.row.get(self.next - 1)
     }
 
-    /// Bytes that are no UTF-8 (another program has written them) are what is wrong with one job: they must not fail the
-    /// call that comes upon them.
     fn text(&mut self) -> rusqlite::Result<Option<String>> {
         let column = self.next;
-        if let ValueRef::Text(bytes) = self.row.get_ref(column)?
-            && std::str::from_utf8(bytes).is_err()
-        {
-            self.next += 1;
+        self.next += 1;
+        if is_garbled(self.row, column)? {
             self.garbled = Some(self.row.as_ref().column_name(column)?.to_owned());
-            return Ok(Some(String::from_utf8_lossy(bytes).into_owned()));
         }
-        self.value()
+        readable(self.row, column)
+    }
+}
+
+/// Bytes that are no UTF-8 (another program has written them) are what is wrong with one job: they must not fail the call
+/// that comes upon them.
+fn is_garbled(row: &Row<'_>, column: usize) -> rusqlite::Result<bool> {
+    Ok(matches!(row.get_ref(column)?, ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err()))
+}
+
+/// The id that was given for a job: None where none was, or one that nobody can say. Its number stands for it then.
+pub(super) fn custom_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    if is_garbled(row, column)? { Ok(None) } else { row.get(column) }
+}
+
+/// A text, with a mark in place of what is no UTF-8.
+pub(super) fn readable(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
+        _ => row.get(column),
     }
 }
 
 impl RawJob {
     /// From a row of [`COLUMNS`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-        let mut at = Columns { row, next: 1, garbled: None };
+        let mut at = Columns { row, next: 2, garbled: None };
         let number = row.get(0)?;
         Ok(RawJob {
             row: number,
-            id: id_of(number, at.text()?),
+            id: id_of(number, custom_id(row, 1)?),
+            no_id: is_garbled(row, 1)?,
             name: at.text()?,
             data: at.text()?,
             options: at.text()?,

@@ -11,6 +11,7 @@ use super::events::Kind;
 use super::fault::Fault;
 use super::number::id_of;
 use super::queue::{QueueKey, code};
+use super::record::custom_id;
 use super::tx::Tx;
 use super::work::{Side, Work};
 use super::writer::{Turn, Writer};
@@ -114,7 +115,7 @@ impl Work<'_, '_> {
                     lapsed: row.get(2)?,
                     stalls: row.get(3)?,
                     scheduled: row.get(4)?,
-                    custom: row.get(5)?,
+                    custom: custom_id(row, 5)?,
                 })
             },
         )?;

@@ -8,6 +8,7 @@ use super::events::Kind;
 use super::fault::Fault;
 use super::number::id_of;
 use super::queue::QueueKey;
+use super::record::custom_id;
 use super::work::{Found, Side, Work};
 use crate::error::Refusal;
 use crate::job::JobState;
@@ -33,7 +34,7 @@ impl Work<'_, '_> {
     pub(super) fn remove_row(&mut self, row: i64, from: JobState) -> Result<(), Fault> {
         self.tx.run("DELETE FROM lariat_job WHERE row = ?1", [row])?;
         let sql = "DELETE FROM lariat_payload WHERE row = ?1 RETURNING custom";
-        let custom: Option<Option<String>> = self.tx.one(sql, [row], |columns| columns.get(0))?;
+        let custom = self.tx.one(sql, [row], |columns| custom_id(columns, 0))?;
         if let Some(id) = custom.flatten() {
             self.tx.run("DELETE FROM lariat_custom_id WHERE queue = ?1 AND id = ?2", params![self.queue, id])?;
         }
@@ -46,7 +47,7 @@ impl Work<'_, '_> {
     /// The parent of a job waits for it no longer, and goes to the front of its queue when it was the last one.
     pub(super) fn unlink(&mut self, row: i64) -> Result<(), Fault> {
         let sql = "SELECT parent_key, custom FROM lariat_payload WHERE row = ?1 AND parent_key IS NOT NULL";
-        let found = self.tx.one(sql, [row], |columns| Ok((columns.get::<_, String>(0)?, columns.get(1)?)))?;
+        let found = self.tx.one(sql, [row], |columns| Ok((columns.get::<_, String>(0)?, custom_id(columns, 1)?)))?;
         let Some((parent_key, custom)) = found else { return Ok(()) };
         let child = self.key.job(id_of(row, custom).as_str());
         self.at(&parent_key, |there, id| {

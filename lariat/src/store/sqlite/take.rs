@@ -9,7 +9,7 @@ use super::events::Kind;
 use super::fault::Fault;
 use super::number::{id_of, number_of};
 use super::queue::code;
-use super::record::{COLUMNS, RawJob};
+use super::record::{COLUMNS, RawJob, custom_id};
 use super::wake::next_due;
 use super::work::{Side, Work};
 use crate::job::JobState;
@@ -51,7 +51,7 @@ impl Work<'_, '_> {
             "SELECT j.row, j.priority, p.custom FROM lariat_job j LEFT JOIN lariat_payload p ON p.row = j.row
              WHERE queue = ?1 AND state = ?2 AND rank <= ?3 ORDER BY rank, place LIMIT ?4",
             params![self.queue, code(JobState::Delayed), self.now, MOST_PROMOTED],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, custom_id(row, 2)?)),
         )?;
         for (row, priority, custom) in due {
             let spot = self.ready_spot(priority, Side::Behind)?;
@@ -169,6 +169,9 @@ impl Work<'_, '_> {
             self.edit()?.leaves(from);
             taking.dropped.push(number_of(job.row).to_string());
             return Ok(false);
+        }
+        if job.no_id {
+            self.tx.run("UPDATE lariat_payload SET custom = NULL WHERE row = ?1", [job.row])?;
         }
         let lease = &exchange.lease;
         let place = self.edit()?.behind();

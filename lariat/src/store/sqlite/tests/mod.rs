@@ -2,6 +2,7 @@
 
 mod batches;
 mod family;
+mod garbled;
 mod lanes;
 mod leftovers;
 mod opening;
