@@ -20,8 +20,10 @@ pub(crate) enum Library {
     Official,
     /// The npm package `bullmq`.
     Node,
-    /// The crate `apalis-sqlite`.
+    /// The crate `apalis-sqlite`, set as the others are.
     Apalis,
+    /// The same as it comes.
+    ApalisDefaults,
     /// Plain rusqlite, no queue.
     Floor,
 }
@@ -33,6 +35,7 @@ impl Library {
             Self::Official => "official",
             Self::Node => "node",
             Self::Apalis => "apalis",
+            Self::ApalisDefaults => "apalis-defaults",
             Self::Floor => "floor",
         }
     }
@@ -61,10 +64,11 @@ impl Peer {
                 own.args(["driver", library.name(), address, "--threads", &threads.to_string()]);
                 own
             }
-            Library::Apalis => {
+            Library::Apalis | Library::ApalisDefaults => {
                 let path = concat!(env!("CARGO_MANIFEST_DIR"), "/apalis/target/release/lariat-bench-apalis");
                 let mut other = Process::new(path);
-                other.args([address, &threads.to_string()]);
+                let asked = if library == Library::ApalisDefaults { "&defaults" } else { "" };
+                other.args([format!("{address}{asked}"), threads.to_string()]);
                 other
             }
             Library::Floor => return Err("the floor has no driver process".into()),

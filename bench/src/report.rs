@@ -21,7 +21,7 @@ pub(crate) fn text(table: &Table) -> String {
     let peers: Vec<Library> = table.libraries.iter().copied().filter(|l| *l != subject).collect();
     let mut head = format!("{:<30}", "");
     for library in &table.libraries {
-        let _ = write!(head, "{:>12}", library.name());
+        let _ = write!(head, "{:>16}", library.name());
     }
     for peer in &peers {
         let _ = write!(head, "{:>30}", format!("{} / {}", subject.name(), peer.name()));
@@ -31,7 +31,7 @@ pub(crate) fn text(table: &Table) -> String {
     for metric in &table.metrics {
         let mut line = format!("{:<30}", metric.label);
         for library in &table.libraries {
-            let _ = write!(line, "{:>12}", number(median(&table.column(*library, metric.key)), metric.digits));
+            let _ = write!(line, "{:>16}", number(median(&table.column(*library, metric.key)), metric.digits));
         }
         for peer in &peers {
             let _ = write!(line, "{:>30}", spread(&table.ratios(subject, *peer, metric.key)));

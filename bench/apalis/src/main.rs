@@ -10,6 +10,7 @@ mod protocol;
 #[path = "../../src/driver/serve.rs"]
 mod serve;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,8 +43,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs a worker until it is told to stop.
+async fn until_stopped<E: Display>(
+    worker: impl Future<Output = std::result::Result<(), E>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        ended = worker => if let Err(error) = ended {
+            eprintln!("lariat-bench-apalis: {error}");
+        },
+        _ = stopped => {}
+    }
+}
+
 struct Apalis {
     pool: SqlitePool,
+    /// Worked as it comes: ten jobs a fetch, and as many at once as are fetched.
+    defaults: bool,
 }
 
 impl Driver for Apalis {
@@ -53,6 +69,10 @@ impl Driver for Apalis {
     async fn open(address: &str) -> Result<Self> {
         let path = address.strip_prefix("sqlite:").ok_or("it knows files only")?;
         let (path, durability) = path.split_once("?durability=").ok_or("the durability is missing")?;
+        let (durability, defaults) = match durability.strip_suffix("&defaults") {
+            Some(durability) => (durability, true),
+            None => (durability, false),
+        };
         let synchronous = SqliteSynchronous::from_str(durability)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -64,7 +84,7 @@ impl Driver for Apalis {
         SqliteStorage::setup(&first).await?;
         first.close().await;
         let pool = SqlitePoolOptions::new().connect_with(options.synchronous(synchronous)).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, defaults })
     }
 
     async fn queue(&self, name: &str) -> Result<Self::Queue> {
@@ -80,29 +100,25 @@ impl Driver for Apalis {
     }
 
     async fn work(&self, spec: &WorkerSpec, handlers: &Arc<Handlers>) -> Result<Self::Worker> {
-        // As many jobs a fetch as may run at once.
-        let config = Config::default().queue(&spec.queue).batch_size(spec.concurrency);
+        let mut config = Config::default().queue(&spec.queue);
+        if !self.defaults {
+            // As many jobs a fetch as may run at once.
+            config = config.batch_size(spec.concurrency);
+        }
         let handlers = Arc::clone(handlers);
         let handler = move |data: JobData, _: WorkerContext| {
             let handlers = Arc::clone(&handlers);
             async move { Ok::<u64, BoxDynError>(handlers.run("noop", || data, std::future::pending()).await) }
         };
         let worker = WorkerBuilder::new(format!("bench-{}", spec.queue))
-            .backend(SqliteStorage::new(&self.pool).with_config(config))
-            .concurrency(spec.concurrency)
-            .build(handler);
+            .backend(SqliteStorage::new(&self.pool).with_config(config));
+        let most = (!self.defaults).then_some(spec.concurrency);
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = Handle::current();
         // Its future cannot be shown to be `Send`, so it is polled from a thread of its own; what it spawns is not.
-        std::thread::spawn(move || {
-            runtime.block_on(async move {
-                tokio::select! {
-                    ended = worker.run() => if let Err(error) = ended {
-                        eprintln!("lariat-bench-apalis: {error}");
-                    },
-                    _ = stopped => {}
-                }
-            });
+        std::thread::spawn(move || match most {
+            Some(most) => runtime.block_on(until_stopped(worker.concurrency(most).build(handler).run(), stopped)),
+            None => runtime.block_on(until_stopped(worker.build(handler).run(), stopped)),
         });
         Ok(stop)
     }

@@ -52,10 +52,10 @@ impl Place {
         let file = Connection::open_with_flags(self.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         file.busy_timeout(Duration::from_secs(30))?;
         let sql = match library {
-            Library::Apalis if state == "completed" => {
+            Library::Apalis | Library::ApalisDefaults if state == "completed" => {
                 "SELECT count(*) FROM Jobs WHERE job_type = ?1 AND status = 'Done'".to_owned()
             }
-            Library::Apalis => "SELECT count(*) FROM Jobs WHERE job_type = ?1".to_owned(),
+            Library::Apalis | Library::ApalisDefaults => "SELECT count(*) FROM Jobs WHERE job_type = ?1".to_owned(),
             _ => format!("SELECT {state} FROM lariat_queue WHERE name = ?1"),
         };
         let count: i64 = file.query_row(&sql, [QUEUE], |row| row.get(0))?;

@@ -27,8 +27,9 @@ impl Case for FileNoop {
     }
 
     fn libraries(&self) -> Vec<Library> {
-        let all = [Library::Lariat, Library::Apalis, Library::Floor];
-        all.into_iter().filter(|library| *library != Library::Apalis || self.jobs <= MOST_FOR_APALIS).collect()
+        let apalis = [Library::Apalis, Library::ApalisDefaults];
+        let apalis = apalis.into_iter().filter(|_| self.jobs <= MOST_FOR_APALIS);
+        [Library::Lariat].into_iter().chain(apalis).chain([Library::Floor]).collect()
     }
 
     fn metrics(&self) -> Vec<Metric> {
