@@ -91,6 +91,7 @@ pub(crate) struct Core {
     wake: Notify,
     watched: Notify,
     drained: Notify,
+    ended: Notify,
     hub: Hub,
 }
 
@@ -116,6 +117,7 @@ impl Core {
             wake: Notify::new(),
             watched: Notify::new(),
             drained: Notify::new(),
+            ended: Notify::new(),
             hub: Hub::default(),
         }
     }
@@ -233,6 +235,19 @@ impl Core {
         self.with(|state| state.stage = state.stage.max(stage));
         self.wake.notify_one();
         self.watched.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until the driver has ended, or its handles are gone.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.lock().stage == Stage::Ended {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Waits until nothing is tracked.
@@ -443,7 +458,8 @@ pub(crate) async fn watch(core: Arc<Core>) {
         core.announce(losses);
         match pause {
             _ if ended => return,
-            Some(pause) => sleep(pause).await,
+            // Told when the manager ends, too: it keeps the store that long.
+            Some(pause) => drop(tokio::time::timeout(pause, core.watched.notified()).await),
             None => core.watched.notified().await,
         }
     }

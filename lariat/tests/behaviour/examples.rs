@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::fixture::{Fixture, on_both_stores};
+use crate::fixture::{Fixture, Place, on_both_stores};
 
 on_both_stores! {
     hello,
@@ -30,9 +30,13 @@ fn program(example: &str) -> PathBuf {
     program
 }
 
-/// What the program writes.
+/// What the program writes. On a file: and all that it has done is in the file when it has ended, not beside it.
 fn lines(f: &Fixture, example: &str) -> Vec<String> {
-    said(Command::new(program(example)).env("LARIAT_STORE", f.url()))
+    let lines = said(Command::new(program(example)).env("LARIAT_STORE", f.url()));
+    if let Place::Sqlite(file) = &f.server {
+        assert!(file.path().exists() && !file.path().with_extension("db-wal").exists());
+    }
+    lines
 }
 
 fn said(command: &mut Command) -> Vec<String> {

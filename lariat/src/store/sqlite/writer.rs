@@ -1,12 +1,13 @@
 //! The one thread that writes. It takes all requests that wait, carries each out in a savepoint of one transaction,
 //! commits, and then answers all: under load many requests share one commit, and when idle one has it for itself.
 //!
-//! Renewals of locks go first, in a transaction of their own that is not synced. A request that was not begun within its deadline is answered as not carried out, so a busy
-//! file costs no more than that.
+//! Renewals of locks go first, in a transaction of their own that is not synced. A request that was not begun within its
+//! deadline is answered as not carried out, so a busy file costs no more than that.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -102,6 +103,8 @@ struct Inbox {
     first: VecDeque<Box<dyn Request>>,
     in_order: VecDeque<Box<dyn Request>>,
     running: bool,
+    /// The thread that was started last.
+    thread: Option<ThreadId>,
     closed: bool,
     /// Somebody else in this process is about to commit something.
     look_soon: bool,
@@ -169,10 +172,19 @@ impl Writer {
     }
 }
 
+/// How long whoever drops the last handle waits for the file to be closed.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// The last handle is gone: what waits is done, then the file is closed. That is waited for, since a program that ends sooner
+/// leaves the newest jobs in the WAL, where a copy of the file alone would miss them.
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.inbox().closed = true;
+        let mut inbox = self.shared.inbox();
+        inbox.closed = true;
         self.shared.bell.notify_all();
+        let elsewhere = inbox.thread != Some(std::thread::current().id());
+        let ends = self.shared.bell.wait_timeout_while(inbox, LAST_WAIT, |inbox| inbox.running && elsewhere);
+        drop(ends.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -199,8 +211,9 @@ impl Shared {
     fn start(self: &Arc<Self>, inbox: &mut Inbox) -> std::io::Result<()> {
         if !inbox.running {
             let shared = Arc::clone(self);
-            std::thread::Builder::new().name("lariat-sqlite".into()).spawn(move || Running(shared).run())?;
-            inbox.running = true;
+            let thread =
+                std::thread::Builder::new().name("lariat-sqlite".into()).spawn(move || Running(shared).run())?;
+            (inbox.running, inbox.thread) = (true, Some(thread.thread().id()));
         }
         Ok(())
     }
@@ -250,6 +263,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut inbox = self.0.inbox();
         inbox.running = false;
+        self.0.bell.notify_all();
         let left: Vec<_> = inbox.first.drain(..).collect();
         let left: Vec<_> = left.into_iter().chain(inbox.in_order.drain(..)).collect();
         drop(inbox);
