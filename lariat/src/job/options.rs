@@ -17,7 +17,7 @@ pub const MAX_PRIORITY: u32 = (1 << 21) - 1;
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct JobOptions {
-    /// The id to use instead of the queue's next number. Adding an id that exists adds nothing.
+    /// The id to use instead of the queue's next number, by the rules of [`JobId::custom`]. Adding an id that exists adds nothing.
     pub id: Option<JobId>,
     /// How long to wait before the job may run. Zero: at once.
     pub delay: Duration,
@@ -138,6 +138,9 @@ impl JobOptions {
     pub(crate) fn check(&self, now: Timestamp) -> Result<(), Error> {
         if self.priority > MAX_PRIORITY {
             return Err(Error::invalid("priority", self.priority, "must be 0 to 2097151"));
+        }
+        if let Some(id) = &self.id {
+            JobId::custom(id.shared())?;
         }
         check_due("delay", self.delay, now)?;
         if let Some(backoff) = &self.backoff {

@@ -84,7 +84,7 @@ impl NewJob {
             return Err(Error::invalid("job name", "", "must not be empty"));
         }
         if let Some(id) = id {
-            Arc::make_mut(&mut options).id = Some(JobId::custom(id)?);
+            Arc::make_mut(&mut options).id = Some(JobId::existing(id)?);
         }
         options.check(now)?;
         let data = data.map_err(|e| Error::new(ErrorKind::Data, "the data cannot be written as JSON").because(e))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lariat::{Backoff, BackoffKind, JobState, Keep, NewJob, Queue, Timestamp};
+use lariat::{Backoff, BackoffKind, JobId, JobOptions, JobState, Keep, NewJob, Queue, Timestamp};
 use serde_json::json;
 
 use crate::fixture::{Fixture, on_both_stores};
@@ -107,11 +107,17 @@ async fn bad_input_is_refused_before_any_io(f: Fixture) {
     let store = f.nowhere();
     let queue = Queue::new(&store, "mail").unwrap();
     let century = Duration::from_secs(100 * 366 * 24 * 3600);
+    let with_id = |id| {
+        let mut options = JobOptions::default();
+        options.id = Some(JobId::existing(id).unwrap());
+        options
+    };
     let cases = [
         (queue.add("x", &1).priority(2_097_152).await, "priority \"2097152\""),
         (queue.add("x", &1).delay(century).await, "delay"),
         (queue.add("x", &1).id("17").await, "job id \"17\""),
         (queue.add("x", &1).id("a:b").await, "job id \"a:b\""),
+        (queue.add("x", &1).options(with_id("meta")).await, "job id \"meta\""),
         (queue.add("", &1).await, "job name"),
         (queue.add("x", "12").size_limit(3).await, "data size \"4 bytes\""),
         (queue.add("x", &1).backoff(Backoff::fixed(Duration::ZERO).jitter(2.0)).await, "backoff jitter \"2\""),
