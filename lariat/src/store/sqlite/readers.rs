@@ -49,6 +49,10 @@ impl Readers {
             if matches!(found, Ok(Ok(true))) {
                 return Ok(());
             }
+        } else if !self.writer.has_opened() {
+            // Otherwise the writer says so, or has said it.
+            pool.forget();
+            return Err(named(file::gone(), self.writer.address()));
         }
         self.writer.call(Turn::InOrder, PATIENCE, |_| Ok(())).await?;
         pool.opened();
@@ -96,6 +100,12 @@ impl Pool {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(true)
+    }
+
+    /// What was opened is not there any more.
+    fn forget(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The writer has opened the file that is there now. Connections to an earlier one are of no use.

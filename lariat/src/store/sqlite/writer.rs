@@ -95,6 +95,8 @@ struct Shared {
     bell: Condvar,
     /// The inbox is not empty; read without its lock.
     called: AtomicBool,
+    /// The file was opened once, so that it is known here which one it is.
+    opened: AtomicBool,
     wakes: Wakes,
 }
 
@@ -126,8 +128,9 @@ impl Waiting {
 impl Writer {
     /// No I/O: the thread is started, and the file opened, by the first call or watch.
     pub(super) fn new(address: SqliteAddress) -> Writer {
-        let (inbox, bell, called) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
-        Writer { shared: Arc::new(Shared { address, inbox, bell, called, wakes: Wakes::default() }) }
+        let (inbox, bell, wakes) = (Mutex::default(), Condvar::new(), Wakes::default());
+        let (called, opened) = (AtomicBool::new(false), AtomicBool::new(false));
+        Writer { shared: Arc::new(Shared { address, inbox, bell, called, opened, wakes }) }
     }
 
     /// Tells of every change of a queue from here on, also of those that other processes make. What it holds at first
@@ -165,6 +168,11 @@ impl Writer {
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unknown, "the thread that writes the file has ended")))
             .map_err(|error| named(error, &self.shared.address))
+    }
+
+    /// Whether the writer has ever opened the file, and so notices when it is taken away.
+    pub(super) fn has_opened(&self) -> bool {
+        self.shared.opened.load(Ordering::Acquire)
     }
 
     pub(super) fn address(&self) -> &SqliteAddress {
@@ -205,6 +213,12 @@ impl Shared {
         drop(inbox);
         self.bell.notify_one();
         Ok(())
+    }
+
+    fn open(&self) -> Result<Opened, Error> {
+        let file = Opened::open(&self.address)?;
+        self.opened.store(true, Ordering::Release);
+        Ok(file)
     }
 
     /// Starts the thread where there is none.
@@ -288,7 +302,7 @@ impl Running {
             if nothing {
                 if file.is_none() && shared.wakes.is_watched() {
                     // Whoever is to be answered is told why it cannot be opened.
-                    file = Opened::open(&shared.address).ok();
+                    file = shared.open().ok();
                 }
                 let look = |file: &Opened| poll(&file.connection, &mut memory, &shared.wakes);
                 pace.looked(file.as_ref().is_some_and(look));
@@ -301,7 +315,7 @@ impl Running {
             }
             let connection = match &file {
                 Some(file) => &file.connection,
-                None => match Opened::open(&shared.address) {
+                None => match shared.open() {
                     Ok(opened) => &file.insert(opened).connection,
                     Err(error) => {
                         waiting.fail(&error);

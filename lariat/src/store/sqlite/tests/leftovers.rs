@@ -4,6 +4,9 @@ use rusqlite::params;
 
 use super::Lab;
 use crate::job::JobOptions;
+use crate::store::change::{Add, AddJob};
+use crate::store::exchange::LaneCall;
+use crate::time::Timestamp;
 use crate::{JobId, Keep, Manual};
 
 fn rows(lab: &Lab, table: &str) -> i64 {
@@ -39,20 +42,23 @@ async fn nothing_is_left_of_jobs_that_are_gone() {
     }
 }
 
-/// No call of ours gives a job a number for an id; a record of another program's may have one.
+/// Users cannot give a job a number for an id; the seam can.
 #[tokio::test]
 async fn who_chooses_a_number_has_chosen_the_queues_next_one() {
     let lab = Lab::new();
     let queue = lab.queue();
-    let id = |id: &str| JobOptions { id: Some(JobId::existing(id).unwrap()), ..JobOptions::default() };
     assert_eq!(queue.add("n", &1).await.unwrap().as_str(), "1");
-    let added = queue.add_bulk([
-        crate::NewJob::new("n", &1).options(id("7")),
-        crate::NewJob::new("n", &2).options(id("7")),
-        crate::NewJob::new("n", &1),
-    ]);
-    let added: Vec<_> = added.await.unwrap().iter().map(ToString::to_string).collect();
+    let job = |id: Option<&str>, data: &i32| AddJob {
+        name: "n".into(),
+        data: serde_json::value::to_raw_value(data).unwrap(),
+        options: JobOptions { id: id.map(JobId::stored), ..JobOptions::default() }.into(),
+        timestamp: Timestamp::now(),
+    };
+    let jobs = [job(Some("7"), &1), job(Some("7"), &2), job(None, &1)].into();
+    let add = Add { call: LaneCall { base: "adds".into(), number: 1 }, jobs };
+    let added = lab.store().queue(queue.name(), None).unwrap().add(&add).await.unwrap();
+    let added: Vec<_> = added.into_iter().map(|id| id.unwrap().to_string()).collect();
     assert_eq!(added, ["7", "7", "9"]);
     assert_eq!(queue.overview().await.unwrap().counts.waiting, 3);
-    assert_eq!(queue.job(&JobId::existing("7").unwrap()).await.unwrap().unwrap().record.data.get(), "1");
+    assert_eq!(queue.job(&JobId::stored("7")).await.unwrap().unwrap().record.data.get(), "1");
 }

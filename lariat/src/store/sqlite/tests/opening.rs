@@ -210,6 +210,19 @@ async fn a_reader_sees_that_the_file_was_taken_away() {
     assert_eq!(queue.overview().await.unwrap().counts.waiting, 0);
 }
 
+/// Nothing is ever written by it, so no file is open for that.
+#[tokio::test]
+async fn a_store_that_only_reads_sees_that_the_file_was_taken_away() {
+    let lab = Lab::new();
+    lab.queue().add("x", &1).await.unwrap();
+    let queue = lab.queue();
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 1);
+    std::fs::remove_file(lab.path()).unwrap();
+    let error = queue.overview().await.unwrap_err();
+    assert!(error.to_string().contains("jobs.db") && error.to_string().contains("deleted, moved"), "{error}");
+    assert_eq!(queue.overview().await.unwrap().counts.waiting, 0);
+}
+
 #[tokio::test]
 async fn one_file_by_any_name_is_one_store() {
     let lab = Lab::new();
