@@ -1,7 +1,7 @@
 //! What turns the table: sleep, call with a deadline, bring the answer back. Nothing is decided here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -85,13 +85,13 @@ enum Step {
 /// One manager: its table behind a short lock, and the ways to wake those who wait.
 pub(crate) struct Core {
     terms: Terms,
-    store: Arc<dyn LockStore>,
+    /// None once the last handle is gone.
+    store: Mutex<Option<Arc<dyn LockStore>>>,
     state: Mutex<State>,
     tracked: AtomicUsize,
     wake: Notify,
     watched: Notify,
     drained: Notify,
-    ended: Notify,
     hub: Hub,
 }
 
@@ -111,13 +111,12 @@ impl Core {
         };
         Self {
             terms,
-            store,
+            store: Mutex::new(Some(store)),
             state: Mutex::new(state),
             tracked: AtomicUsize::new(0),
             wake: Notify::new(),
             watched: Notify::new(),
             drained: Notify::new(),
-            ended: Notify::new(),
             hub: Hub::default(),
         }
     }
@@ -235,19 +234,6 @@ impl Core {
         self.with(|state| state.stage = state.stage.max(stage));
         self.wake.notify_one();
         self.watched.notify_one();
-        self.ended.notify_waiters();
-    }
-
-    /// Waits until the driver has ended, or its handles are gone.
-    pub(crate) async fn ended(&self) {
-        loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
-            ended.as_mut().enable();
-            if self.lock().stage == Stage::Ended {
-                return;
-            }
-            ended.await;
-        }
     }
 
     /// Waits until nothing is tracked.
@@ -329,9 +315,20 @@ impl Core {
         }
     }
 
+    fn store(&self) -> MutexGuard<'_, Option<Arc<dyn LockStore>>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops the store, where no call is out: whoever drops the last handle may count on it, and need not wait for the tasks
+    /// here to end.
+    pub(crate) fn let_go(&self) {
+        drop(self.store().take());
+    }
+
     async fn renew(&self, chunk: Chunk) {
+        let Some(store) = self.store().clone() else { return };
         let answer = {
-            let mut call = self.store.extend(&chunk.claims, self.terms.lock_duration());
+            let mut call = store.extend(&chunk.claims, self.terms.lock_duration());
             loop {
                 // The call is polled between any two looks at its deadline, so an answer that is there gets read.
                 let Some(pause) = self.wait_for(&chunk) else { break None };
@@ -458,8 +455,7 @@ pub(crate) async fn watch(core: Arc<Core>) {
         core.announce(losses);
         match pause {
             _ if ended => return,
-            // Told when the manager ends, too: it keeps the store that long.
-            Some(pause) => drop(tokio::time::timeout(pause, core.watched.notified()).await),
+            Some(pause) => sleep(pause).await,
             None => core.watched.notified().await,
         }
     }

@@ -18,9 +18,6 @@ use crate::store::{Claim, LockStore, token_tail};
 use crate::terms::Terms;
 use crate::thread::LockThread;
 
-/// How long a stop waits for a driver with nothing left to do.
-const LAST_WAIT: Duration = Duration::from_secs(1);
-
 /// Places of the table that a listing looks at under one hold of the lock.
 const PAGE: usize = 1024;
 
@@ -42,6 +39,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.core.advance(Stage::Ended);
         self.core.hub().close();
+        self.core.let_go();
     }
 }
 
@@ -180,10 +178,6 @@ impl LockManager {
         core.advance(Stage::Draining);
         let _ = tokio::time::timeout(deadline, core.drained()).await;
         core.advance(Stage::Lapsing);
-        if core.tracked() == 0 {
-            // So that the store is not held on to by a thread that is about to end.
-            let _ = tokio::time::timeout(LAST_WAIT, core.ended()).await;
-        }
         core.tracked()
     }
 }

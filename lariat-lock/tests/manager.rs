@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use lariat_lock::testing::{Reply, ScriptedStore};
-use lariat_lock::{Builder, ConfigError, Instant, LockEvent, LockManager, LossReason, MAX_CLAIMS, TrackError, Verdict};
+use lariat_lock::{
+    BoxFuture, Builder, Claim, ConfigError, Instant, LockEvent, LockManager, LockStore, LossReason, MAX_CLAIMS,
+    StoreError, TrackError, Verdict,
+};
 use tokio::sync::Notify;
 
 /// Renewed often, trusted for long: a machine that stalls for seconds loses nothing.
@@ -384,6 +387,26 @@ async fn the_driver_ends_with_its_last_handle_but_not_before_its_last_guard() {
     assert_eq!(guard.check(), Ok(()));
     drop(guard);
     soon(async { while events.recv().await.is_some() {} }).await;
+}
+
+/// What the store holds (a connection, a file) may have to be given up before the program ends.
+#[tokio::test]
+async fn the_store_is_dropped_with_the_last_handle_and_not_some_time_later() {
+    struct Holds(Arc<()>);
+    impl LockStore for Holds {
+        fn extend<'a>(&'a self, claims: &'a [Claim], _: Duration) -> BoxFuture<'a, Result<Vec<Verdict>, StoreError>> {
+            Box::pin(async { Ok(vec![Verdict::Extended; claims.len()]) })
+        }
+    }
+    let held = Arc::new(());
+    for _ in 0..100 {
+        let locks = LockManager::builder(Holds(Arc::clone(&held))).start().unwrap();
+        let guard = locks.track_job("a", "t", Instant::now()).unwrap();
+        drop(locks);
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(guard);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 }
 
 #[tokio::test]
