@@ -32,7 +32,7 @@ recovered foundAfterMs endedAfterMs) or null; checks, each with name held words 
 
 A call renews all locks that are due; none, where their jobs end while it is on its way.
 
-Exit status: 0 when all of it held, 1 when not, or when there is no file to hash; 2 when DIR is not a
+Exit status: 0 when all of it held, 1 when not, or when there is no file to hash; 2 when DIR is no
 folder, 3 when there is no DIR, 4 when the store cannot be reached, 128+n when ended by signal n.";
 
 #[derive(Debug, Args)]
