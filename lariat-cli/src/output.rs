@@ -125,6 +125,11 @@ pub(crate) fn time(at: Timestamp) -> String {
     }
 }
 
+/// `1 job`, `2 jobs`.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A span for people, to the tenth of a second.
 pub(crate) fn span(span: Duration) -> String {
     if span < Duration::from_secs(60) {
@@ -137,6 +142,11 @@ pub(crate) fn span(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "job")), ["0 jobs", "1 job", "2 jobs"]);
+    }
 
     #[test]
     fn a_terminal_is_not_commanded() {

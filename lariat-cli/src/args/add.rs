@@ -45,7 +45,7 @@ pub(crate) struct AddArgs {
     /// 1 (most urgent) to 2097151; 0: in order of arrival, before all others
     #[arg(long, value_name = "N", value_parser = priority, allow_hyphen_values = true)]
     pub(crate) priority: Option<u32>,
-    /// How often it may be tried
+    /// How often it may be tried, the first time included; 0 counts as 1
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) attempts: Option<u32>,
     /// The wait before another attempt: fixed:1s or exponential:1s, with the part that is left to chance: :0.5

@@ -30,7 +30,10 @@ others unreadable) workers concurrency tookMs; quick (jobs tookMs perSecond); lo
 holdMs renewed calls unanswered smallestTrustMs lost refused); killed (worker pid afterMs held
 recovered foundAfterMs endedAfterMs) or null; checks, each with name held words faults.
 
-Exit status: 0 when all of it held, 1 when not.";
+A call renews all locks that are due; none, where their jobs end while it is on its way.
+
+Exit status: 0 when all of it held, 1 when not, or when there is no file to hash; 2 when DIR is no
+folder, 3 when there is no DIR, 4 when the store cannot be reached, 128+n when ended by signal n.";
 
 #[derive(Debug, Args)]
 #[command(after_help = DEMO_EXAMPLES)]

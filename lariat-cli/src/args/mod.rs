@@ -44,7 +44,8 @@ pub(crate) struct Cli {
 /// Where the queues are.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// Where the jobs live: redis://[user:pass@]host[:port][/db]. Not given: sqlite:lariat.db
+    /// Where the jobs live: sqlite:PATH[?durability=normal][&adopt=true], redis://[user:pass@]host[:port][/db] or
+    /// redis+unix:PATH. Not given: sqlite:lariat.db, and for demo a temporary file
     #[arg(long, global = true, value_name = "URL", env = "LARIAT_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
     /// The first part of every key, BullMQ's `prefix`

@@ -147,11 +147,13 @@ fn help_has_an_example_for_each_verb() {
         &["queue", "limit", "--help"],
         &["locks", "--help"],
         &["events", "--help"],
+        &["demo", "--help"],
     ] {
         let mut command = lariat();
         command.args(args).env("LARIAT_STORE", "redis://:hunter2@h");
         let help = run(command, "").done();
         assert!(help.contains("Example") && help.contains("lariat "), "{help}");
+        assert!(help.contains("sqlite:PATH[?durability=normal][&adopt=true]"), "{help}");
         assert!(!help.contains("hunter2") && !help.contains("reaper"), "{help}");
     }
 }

@@ -107,8 +107,8 @@ impl Course<'_> {
         let active = self.stage.queue.locks(MOST_HELD).await?;
         let its = active.into_iter().filter(|job| job.worker.as_deref() == Some(&member.name));
         let held: Vec<JobId> = its.map(|job| job.id).collect();
-        let (name, pid, count) = (&member.name, member.pid, held.len());
-        self.view.say(&format!("{name} (process {pid}) is killed by KILL while it holds {count} jobs"));
+        let (name, pid, count) = (&member.name, member.pid, output::counted(held.len(), "job"));
+        self.view.say(&format!("{name} (process {pid}) is killed by KILL while it holds {count}"));
         way.kill = Some(Kill { place, at, after, held });
         Ok(())
     }
@@ -120,7 +120,9 @@ impl Course<'_> {
         if stalled == kill.held.len() {
             way.found = true;
             let (name, after) = (&self.crew.members[kill.place].name, output::span(kill.at.elapsed()));
-            self.view.say(&format!("the {stalled} jobs of {name} were found {after} later, and run again"));
+            let (were, run) = if stalled == 1 { ("was", "runs") } else { ("were", "run") };
+            let jobs = output::counted(stalled, "job");
+            self.view.say(&format!("the {jobs} of {name} {were} found {after} later, and {run} again"));
         }
     }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::task::Hashed;
+use crate::output::counted;
 
 /// Faults that are named for each check.
 const NAMED: usize = 10;
@@ -165,7 +166,7 @@ fn runs(seen: &Evidence) -> Check {
     let again = seen.jobs.iter().filter(|job| job.starts > 1).count();
     Check::new(
         "no-run-too-many",
-        format!("no run too many: only the {again} jobs whose lock was lost ran again"),
+        format!("no run too many: only the {} whose lock was lost ran again", counted(again, "job")),
         faults,
     )
 }
@@ -180,9 +181,13 @@ fn long(seen: &Evidence) -> Check {
         }
         _ => None,
     });
-    let renewed =
-        (seen.renewed < long as u64).then(|| format!("only {} locks were renewed for {long} long jobs", seen.renewed));
-    Check::new("long-jobs-kept", format!("{long} long jobs kept their locks to their end"), short.chain(renewed))
+    let renewed = (seen.renewed < long as u64)
+        .then(|| format!("only {} locks were renewed for {}", seen.renewed, counted(long, "long job")));
+    let words = match long {
+        1 => "1 long job kept its lock to its end".to_owned(),
+        _ => format!("{long} long jobs kept their locks to their end"),
+    };
+    Check::new("long-jobs-kept", words, short.chain(renewed))
 }
 
 /// Each job that the killed worker held is found stalled and ended by another, unless its end was already on its way.
@@ -208,7 +213,8 @@ fn recovered(seen: &Evidence) -> Check {
     if faults.is_empty() && again == 0 {
         faults.push(format!("{} held no job that was left to recover", killed.worker));
     }
-    let words = format!("recovered: the {again} jobs that {} held when it was killed ran again", killed.worker);
+    let again = counted(again, "job");
+    let words = format!("recovered: the {again} that {} held when it was killed ran again", killed.worker);
     Check::new(NAME, words, faults.into_iter())
 }
 
@@ -240,11 +246,21 @@ fn digests(seen: &Evidence) -> Check {
     let unreadable = judged().filter(|job| job.direct.is_err()).count();
     let readable = judged().count() - unreadable;
     let changed = seen.jobs.iter().filter(|job| job.changed).count();
-    let or_nothing = |count: usize, words: String| if count > 0 { words } else { String::new() };
     let words = [
-        format!("all {readable} digests are those of a direct pass over the files"),
-        or_nothing(unreadable, format!("; {unreadable} files cannot be read, and their jobs failed")),
-        or_nothing(changed, format!("; {changed} files changed meanwhile and are not compared")),
+        match readable {
+            1 => "the digest is that of a direct pass over the file".to_owned(),
+            _ => format!("all {readable} digests are those of a direct pass over the files"),
+        },
+        match unreadable {
+            0 => String::new(),
+            1 => "; 1 file cannot be read, and its job failed".to_owned(),
+            _ => format!("; {unreadable} files cannot be read, and their jobs failed"),
+        },
+        match changed {
+            0 => String::new(),
+            1 => "; 1 file changed meanwhile and is not compared".to_owned(),
+            _ => format!("; {changed} files changed meanwhile and are not compared"),
+        },
     ];
     Check::new("digests-equal", words.concat(), faults)
 }
@@ -318,8 +334,10 @@ mod tests {
     fn what_is_sound_holds() {
         assert_eq!(red(&sound()), []);
         let words: Vec<_> = judge(&sound()).into_iter().map(|check| check.words).collect();
-        assert!(words[4].contains("the 1 jobs that b held"), "{words:?}");
-        assert!(words[6].contains("all 3 digests") && words[6].contains("1 files cannot be read"), "{words:?}");
+        assert!(words[2].contains("only the 1 job whose lock was lost"), "{words:?}");
+        assert_eq!(words[3], "1 long job kept its lock to its end");
+        assert!(words[4].contains("the 1 job that b held"), "{words:?}");
+        assert!(words[6].contains("all 3 digests") && words[6].contains("1 file cannot be read"), "{words:?}");
     }
 
     #[test]

@@ -132,11 +132,21 @@ impl Report {
             let _ = writeln!(text, "{head:14} {}", output::shown(&words));
         };
         let store = format!("{}, queue {}", self.store, self.queue);
-        line("jobs", format!("{} files below {}, {}", self.jobs, self.folder, HumanBytes(self.bytes)));
+        line(
+            "jobs",
+            format!("{} below {}, {}", output::counted(self.jobs, "file"), self.folder, HumanBytes(self.bytes)),
+        );
         line("store", store);
         line("workers", format!("{} processes, {} jobs each at a time", self.workers, self.concurrency));
         if let Some(rate) = self.quick.per_second {
-            line("throughput", format!("{} quick jobs in {}: {rate}/s", self.quick.jobs, seconds(self.quick.took_ms)));
+            line(
+                "throughput",
+                format!(
+                    "{} in {}: {rate}/s",
+                    output::counted(self.quick.jobs, "quick job"),
+                    seconds(self.quick.took_ms)
+                ),
+            );
         }
         let (hold, lock) = (seconds(self.locks.hold_ms), seconds(self.locks.duration_ms));
         line("long jobs", format!("{}, each held for {hold} by a lock of {lock}", self.long_jobs));
@@ -207,7 +217,8 @@ impl KillFigures {
 
     fn words(&self) -> String {
         let KillFigures { worker, held, recovered, .. } = self;
-        let mut words = format!("{worker}, by KILL after {}, with {held} jobs in hand", seconds(self.after_ms));
+        let held = output::counted(*held, "job");
+        let mut words = format!("{worker}, by KILL after {}, with {held} in hand", seconds(self.after_ms));
         if let Some([first, last]) = self.found_after_ms {
             let (first, last) = (seconds(first), seconds(last));
             let when = if first == last { first } else { format!("{first} to {last}") };

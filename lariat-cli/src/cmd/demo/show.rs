@@ -22,6 +22,7 @@ use super::view::View;
 use super::watch::{self, Heard, News};
 use crate::args::DemoArgs;
 use crate::failure::Failure;
+use crate::output;
 
 /// How often the view is brought up to date while the files are read directly.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -69,7 +70,7 @@ impl Show {
         let long = self.long(&direct);
         let ids = self.add(stage, &long).await?;
         let (took, slow) = (begun.elapsed().as_secs_f64(), long.iter().filter(|long| **long).count());
-        view.say(&format!("{} jobs added in {took:.2}s, {slow} of them long", ids.len()));
+        view.say(&format!("{} added in {took:.2}s, {slow} of them long", output::counted(ids.len(), "job")));
         let mut heard = Heard::default();
         heard.expect(&ids);
         let crew = self.crew.as_mut().ok_or_else(|| Failure::failed("there are no workers"))?;

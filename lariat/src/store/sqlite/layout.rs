@@ -29,9 +29,17 @@ fn known_layout(connection: &Connection) -> Result<usize, Fault> {
 pub(super) fn check(connection: &Connection, adopt: bool) -> Result<(), Error> {
     match layout(connection)? {
         Some(version) => not_newer(version),
+        None if application(connection)? == APPLICATION => Err(before_the_first()),
         None if adopt => names_are_free(connection),
         None => foreign(connection),
     }
+}
+
+/// A file with our mark and without the table that all versions have.
+fn before_the_first() -> Error {
+    let words = "this file was made by a development version of Lariat before 0.1.0, whose tables no version reads any \
+                 more: name another file, or delete this one if its jobs are not needed";
+    Error::new(ErrorKind::Unsupported, words)
 }
 
 /// Refuses a file in which somebody else has put anything.
@@ -126,10 +134,11 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, Fault> {
     Ok(layout(connection)? == Some(MIGRATIONS.len()))
 }
 
-/// In a transaction: brings the file to this version's layout.
-pub(super) fn migrate(work: &Connection) -> Result<(), Fault> {
+/// In a transaction: brings the file to this version's layout. One that is to be shared gets no mark of ours, though it be
+/// empty as yet: its owner's first start may come after ours.
+pub(super) fn migrate(work: &Connection, adopt: bool) -> Result<(), Fault> {
     let version = layout(work)?.unwrap_or(0);
-    if version == 0 && is_empty(work)? {
+    if version == 0 && !adopt && is_empty(work)? {
         work.execute_batch(&format!("PRAGMA main.application_id = {APPLICATION}"))?;
     }
     for (number, migration) in (1_i64..).zip(MIGRATIONS).skip(version) {

@@ -100,7 +100,7 @@ fn prepare(connection: &mut Connection, address: &SqliteAddress) -> Result<(), F
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Again: it may have been another one's turn just before.
     layout::check(&work, address.adopt)?;
-    layout::migrate(&work)?;
+    layout::migrate(&work, address.adopt)?;
     this_boot(&work)?;
     work.commit()?;
     Ok(())
@@ -180,7 +180,7 @@ mod tests {
             looks += i32::from(matches!(seen.action, AuthAction::Select));
             if looks == 2 && !makes.swap(true, Ordering::Relaxed) {
                 let work = other.transaction().unwrap();
-                layout::migrate(&work).unwrap();
+                layout::migrate(&work, false).unwrap();
                 work.commit().unwrap();
             }
             Authorization::Allow

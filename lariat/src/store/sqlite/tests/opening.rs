@@ -96,6 +96,34 @@ async fn a_file_of_ours_alone_says_so_in_its_header() {
     assert_eq!(header(&lab.sql()), [0, 0x4c41_5254], "an empty file is made ours");
 }
 
+/// The owner's first start may come after ours, and goes by what it finds.
+#[tokio::test]
+async fn a_file_that_is_to_be_shared_is_not_marked_as_ours_though_it_is_empty() {
+    let lab = Lab::new();
+    let adopting = Store::connect(&format!("{}?adopt=true", lab.url())).await.unwrap();
+    Queue::new(&adopting, "mail").unwrap().add("welcome", &"ada").await.unwrap();
+    assert_eq!(header(&lab.sql()), [0, 0]);
+    drop(adopting);
+    lab.store().ping().await.unwrap();
+    assert_eq!(header(&lab.sql()), [0, 0], "nor later, by one that does not know");
+}
+
+/// It has our mark, but not the table that every version has.
+#[tokio::test]
+async fn a_file_from_before_the_first_version_is_refused_with_adopt_too() {
+    for sql in ["CREATE TABLE job (id TEXT)", "CREATE TABLE lariat_job (id TEXT)", ""] {
+        let lab = Lab::new();
+        connect(&lab.path()).execute_batch(&format!("PRAGMA application_id = 0x4c415254; {sql}")).unwrap();
+        let before = std::fs::read(lab.path()).unwrap();
+        for options in ["", "?adopt=true"] {
+            let error = Store::connect(&format!("{}{options}", lab.url())).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{sql} {options}: {error}");
+            assert!(error.to_string().contains("before 0.1.0"), "{sql} {options}: {error}");
+        }
+        assert_eq!(std::fs::read(lab.path()).unwrap(), before, "{sql}");
+    }
+}
+
 /// A table of the owner's that has the name of one of ours: nothing is changed.
 #[tokio::test]
 async fn a_name_that_is_taken_is_said_and_nothing_is_written() {
