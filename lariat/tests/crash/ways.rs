@@ -34,7 +34,7 @@ pub(crate) async fn all_ways(store: Store, orders: &Orders, history: Arc<History
     let adders =
         (0..orders.adders).map(|lane| add(store.clone(), orders.clone(), Arc::clone(&history), lane, &checkpoints));
     let adding: tokio::task::JoinSet<()> = adders.collect();
-    let mut left = orders.adders as u64 * orders.adds;
+    let mut left = orders.jobs();
     while left > 0 {
         let told = match events.next().await.unwrap() {
             WorkerEvent::Completed { id } => Told::Completed { id: id.to_string() },
