@@ -119,9 +119,16 @@ fn tour(options: &str, caller: &str) -> Option<Vec<Answered>> {
 pub(crate) const LAST: &str = "the end";
 
 fn holds(folder: &Path, sql: &str) -> bool {
+    let path = folder.join("jobs.db");
     // Where nothing was synced, there is no file, or no table.
-    let file = Connection::open(folder.join("jobs.db"));
-    file.and_then(|file| file.query_row(sql, [], |row| row.get(0))).unwrap_or(false)
+    if !path.exists() {
+        return false;
+    }
+    match Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)) {
+        Ok(holds) => holds,
+        Err(error) if error.to_string().starts_with("no such table") => false,
+        Err(error) => panic!("{sql}: {error}"),
+    }
 }
 
 #[test]

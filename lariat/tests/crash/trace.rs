@@ -136,7 +136,7 @@ struct Reader<'a> {
     names: HashMap<PathBuf, FileId>,
     open: HashMap<u32, Open>,
     syncs: usize,
-    /// The process ended in the middle of a call: whether that took effect cannot be told.
+    /// The process ended in the middle of a call of which it cannot be told whether it took effect.
     unsure: bool,
 }
 
@@ -166,7 +166,14 @@ impl<'a> Reader<'a> {
                 self.end(begun.remove(thread).unwrap(), result);
             }
         }
-        self.unsure = !begun.is_empty();
+        for call in begun.into_values() {
+            match call {
+                // A process may be ended as soon as its last file is seen to be gone, before the call returns.
+                Begun::Remove { .. } => self.end(call, "0"),
+                Begun::Write { .. } | Begun::Truncate { .. } | Begun::Open { .. } => self.unsure = true,
+                Begun::Seek { .. } | Begun::Tell { .. } | Begun::Sync { .. } | Begun::SyncHistory => {}
+            }
+        }
     }
 
     fn begin(&mut self, name: &str, arguments: &str) -> Begun {
@@ -358,6 +365,13 @@ mod tests {
                      7 <... pwrite64 resumed>) = 1\n\
                      8 <... fdatasync resumed>) = 0\n";
         assert_eq!(events(trace), [BEGAN, written(0, "x"), ENDED]);
+    }
+
+    #[test]
+    fn a_process_that_is_ended_while_it_removes_a_file_has_removed_it() {
+        let removed = [Event::Removed { path: "/f/a-wal".into() }];
+        assert_eq!(events("7 unlink('/f/a-wal' <unfinished ...>\n7 +++ exited with 0 +++\n"), removed);
+        assert_eq!(events("7 unlink('/f/a-wal') = ?\n7 +++ exited with 0 +++\n"), removed);
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(crate) async fn all_ways(store: Store, orders: &Orders, history: Arc<History
             WorkerEvent::Completed { id } => Told::Completed { id: id.to_string() },
             WorkerEvent::Failed { id, .. } => Told::Failed { id: id.to_string() },
             WorkerEvent::Retrying { id, .. } => Told::Retried { id: id.to_string() },
+            // The one who waits for the jobs is to know why they do not end.
+            WorkerEvent::LockLost { id, .. } => Told::LockLost { id: id.to_string() },
+            WorkerEvent::ResultRefused { id, why } => Told::Refused { id: id.to_string(), why },
             WorkerEvent::StoreLost { error } => Told::StoreLost { why: error },
             _ => continue,
         };
