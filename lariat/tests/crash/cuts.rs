@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use crate::child::{Errand, Orders, Told, history};
 use crate::copy::work_off;
 use crate::disk::{Disk, Fate};
-use crate::lab::{Lab, QUEUE, assert_whole, connect, numbers, times, url};
+use crate::lab::{Lab, QUEUE, assert_whole, connect, numbers, of_job, times, url};
 use crate::trace::{self, Event};
+use crate::ways::completed_with_receipt;
 
 const CUTS: usize = 300;
 /// Of so many one is worked to the end.
@@ -118,18 +119,13 @@ fn cuts(
 /// All of what was answered that is not so.
 fn lost<'a>(file: &Connection, told: &'a [Told]) -> Vec<&'a Told> {
     let there: HashSet<u64> = numbers(file).into_iter().collect();
-    let is = |id: &str, holds: &str| -> bool {
-        let sql = format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}");
-        file.query_row(&sql, [], |row| row.get(0)).unwrap()
-    };
+    let is = |id: &str, holds: &str| -> bool { file.query_row(&of_job(id, holds), [], |row| row.get(0)).unwrap() };
     let holds = |told: &Told| match told {
         Told::Added { id } => there.contains(&id.parse().unwrap()),
         Told::Completed { id } => is(id, "state = 4"),
         Told::Failed { id } => is(id, "state = 5"),
         Told::Retried { id } => is(id, "made >= 1"),
-        Told::Committed { id } => {
-            is(id, &format!("state = 4 AND EXISTS (SELECT 1 FROM receipt WHERE receipt.job = '{id}')"))
-        }
+        Told::Committed { id } => is(id, &completed_with_receipt(id)),
         _ => panic!("nobody was expected to tell: {told:?}"),
     };
     told.iter().filter(|told| !holds(told)).collect()

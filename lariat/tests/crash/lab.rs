@@ -1,5 +1,6 @@
 //! A folder of the test's own with a SQLite file, and a look at what that file holds.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,6 +85,11 @@ pub(crate) fn connect(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.busy_timeout(wait::DEADLINE).unwrap();
     connection
+}
+
+/// A query of one row, which says whether this is so of the job.
+pub(crate) fn of_job(id: impl Display, holds: &str) -> String {
+    format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}")
 }
 
 /// The numbers of the jobs in a file, in order.
