@@ -1,6 +1,8 @@
 //! A folder of the test's own with a SQLite file, and a look at what that file holds.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +73,18 @@ impl Lab {
 pub(crate) fn times(usual: usize) -> usize {
     let times = std::env::var("LARIAT_CRASH_TIMES").map_or(1, |times| times.parse().expect("a number"));
     usual * times
+}
+
+/// Says that this test, or the rest of it, is left out, and why. The runner may not show it: the file that `./test` names is
+/// for what it says at its end.
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    let Some(list) = std::env::var_os("LARIAT_SKIPPED") else { return };
+    let thread = std::thread::current();
+    let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+    let mut list = OpenOptions::new().append(true).create(true).open(list).unwrap();
+    // One write, so that lines of several tests do not mix.
+    list.write_all(line.as_bytes()).unwrap();
 }
 
 pub(crate) fn wal(path: &Path) -> PathBuf {

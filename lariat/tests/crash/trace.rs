@@ -11,10 +11,11 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use crate::child::{Orders, Process, Told};
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 
 /// What is understood; then all else that would change a file or name one, of which nobody makes use. Not every machine has
-/// each of them.
+/// each of them. Not seen are a file with another name that is put in the place of one of ours (`-P` looks at the first name),
+/// and descriptors that `fcntl` doubles: locks are its calls, too, and there are too many.
 const TRACED: &str = "trace=?openat,?lseek,?write,?pwrite64,?ftruncate,?fsync,?fdatasync,?unlink,?unlinkat,\
     ?open,?openat2,?creat,?writev,?pwritev,?pwritev2,?truncate,?fallocate,?copy_file_range,?sendfile,?splice,?mmap,?dup,\
     ?dup2,?dup3,?sync_file_range,?rename,?renameat,?renameat2,?link,?linkat,?symlink,?symlinkat";
@@ -46,7 +47,7 @@ pub(crate) fn possible() -> bool {
     let probe = Command::new("strace").args(["-f", "--seccomp-bpf", "-o", "/dev/null", "true"]).output();
     let possible = probe.is_ok_and(|output| output.status.success());
     if !possible {
-        eprintln!("SKIPPED: strace is not installed, or this machine does not let it trace");
+        skip("strace is not installed, or this machine does not let it trace");
     }
     possible
 }
