@@ -340,9 +340,9 @@ mod tests {
              7 fdatasync(5 <unfinished ...>\n\
              8 write(3, '{line}', {length}) = {length}\n\
              7 <... fdatasync resumed>) = 0\n\
+             7 unlink('/f/a-wal') = -1 EACCES (Permission denied)\n\
              7 pwrite64(5, 'z', 1, 7) = 1\n\
              7 ftruncate(5, 0) = 0\n\
-             7 unlink('/f/a-wal') = -1 EACCES (Permission denied)\n\
              7 unlink('/f/a-wal') = 0\n\
              8 +++ exited with 0 +++\n"
         );
