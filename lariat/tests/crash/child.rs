@@ -50,6 +50,11 @@ pub(crate) enum Errand {
 }
 
 impl Orders {
+    /// How many jobs are added in all.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.adders as u64 * self.adds
+    }
+
     /// Runs this program again, as [`child_carries_out_its_orders`].
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());

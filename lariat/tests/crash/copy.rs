@@ -54,7 +54,10 @@ async fn a_copy_of_any_moment_has_all_that_was_answered_and_can_be_worked_to_the
             match line {
                 Told::Added { id } => assert!(there.contains(&id.parse().unwrap()), "{} lacks {id}", path.display()),
                 Told::Completed { id } => assert_eq!(state(&file, id), 4, "{} has {id} not done", path.display()),
-                _ => {}
+                Told::NotAdded { why } | Told::StoreLost { why } => panic!("{why}"),
+                // A slow machine may lose a lock while the process stands still.
+                Told::Ended { .. } | Told::Refused { .. } | Told::LockLost { .. } => {}
+                _ => panic!("nobody does that here: {line:?}"),
             }
         }
         running += file.query_row("SELECT sum(active) FROM lariat_queue", [], |row| row.get::<_, i64>(0)).unwrap();

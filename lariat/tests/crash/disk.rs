@@ -15,7 +15,8 @@ const SECTOR: usize = 512;
 pub(crate) struct Disk {
     files: Vec<File>,
     names: BTreeMap<PathBuf, FileId>,
-    renamed: Vec<(usize, Naming)>,
+    /// Names made and removed that no sync has made sure of, and when.
+    namings: Vec<(usize, Naming)>,
     /// Syncs that have begun: what had been done by then.
     syncs: HashMap<usize, usize>,
     done: usize,
@@ -29,7 +30,7 @@ struct File {
 
 enum Change {
     Write { at: usize, bytes: Vec<u8> },
-    Cut(usize),
+    Truncate(usize),
 }
 
 enum Naming {
@@ -45,14 +46,14 @@ impl Disk {
             Event::Made { file, path } => {
                 assert_eq!(*file, self.files.len());
                 self.files.push(File::default());
-                self.renamed.push((self.done, Naming::Made(path.clone(), *file)));
+                self.namings.push((self.done, Naming::Made(path.clone(), *file)));
             }
-            Event::Removed { path } => self.renamed.push((self.done, Naming::Removed(path.clone()))),
+            Event::Removed { path } => self.namings.push((self.done, Naming::Removed(path.clone()))),
             Event::Written { file, at, bytes } => {
                 let write = Change::Write { at: *at, bytes: bytes.clone() };
                 self.files[*file].later.push((self.done, write));
             }
-            Event::Cut { file, length } => self.files[*file].later.push((self.done, Change::Cut(*length))),
+            Event::Truncated { file, length } => self.files[*file].later.push((self.done, Change::Truncate(*length))),
             Event::SyncBegan { call, .. } => drop(self.syncs.insert(*call, self.done)),
             Event::SyncEnded { what, call } => {
                 let until = self.syncs.remove(call).unwrap();
@@ -66,8 +67,8 @@ impl Disk {
     }
 
     fn sync_names(&mut self, until: usize) {
-        let covered = self.renamed.partition_point(|(when, _)| *when <= until);
-        for (_, naming) in self.renamed.drain(..covered) {
+        let covered = self.namings.partition_point(|(when, _)| *when <= until);
+        for (_, naming) in self.namings.drain(..covered) {
             naming.carry_out(&mut self.names);
         }
     }
@@ -75,7 +76,7 @@ impl Disk {
     /// Writes into a folder what the power cut has left.
     pub(crate) fn after_a_cut(&self, fate: &mut Fate, folder: &Path) {
         let mut names = self.names.clone();
-        for (_, naming) in &self.renamed {
+        for (_, naming) in &self.namings {
             if fate.lands() {
                 naming.carry_out(&mut names);
             }
@@ -102,7 +103,7 @@ impl File {
         for (_, change) in self.later.drain(..covered) {
             match change {
                 Change::Write { at, bytes } => put(&mut self.synced, at, &bytes),
-                Change::Cut(length) => self.synced.resize(length, 0),
+                Change::Truncate(length) => self.synced.resize(length, 0),
             }
         }
     }
@@ -126,8 +127,8 @@ impl File {
                         }
                     }
                 }
-                Change::Cut(length) if fate.lands() => left.resize(*length, 0),
-                Change::Cut(_) => {}
+                Change::Truncate(length) if fate.lands() => left.resize(*length, 0),
+                Change::Truncate(_) => {}
             }
         }
         left

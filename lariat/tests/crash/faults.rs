@@ -13,7 +13,7 @@ use interop::wait;
 use rustix::process::{Resource, Rlimit, getuid, prlimit};
 
 use crate::child::{Orders, Process, Told, history};
-use crate::lab::{Lab, assert_whole, connect, numbers, url};
+use crate::lab::{Lab, assert_whole, connect, numbers, skip, url};
 
 /// The child, run by a shell that first carries out this script with the path in `$0`.
 fn in_shell(outer: &[&str], script: &str, path: &Path, orders: &Orders) -> Process {
@@ -74,8 +74,7 @@ fn a_full_disk_is_said_and_adds_go_on_when_it_has_room_again() {
     let outer: &[&str] = if getuid().is_root() { &["unshare", "-m"] } else { &["unshare", "-rm"] };
     let may = Command::new(outer[0]).args(&outer[1..]).args(["mount", "-t", "tmpfs", "none"]).arg(&disk).output();
     if !may.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: this machine does not let us mount a small disk");
-        return;
+        return skip("this machine does not let us mount a small disk");
     }
     let script = "mount -t tmpfs -o size=1m none \"$0\" && head -c 400000 /dev/zero > \"$0/ballast\"";
     let process = in_shell(outer, script, &disk, &orders);
@@ -117,7 +116,7 @@ fn add_as_somebody(lab: &Lab, orders: &Orders) -> Option<Told> {
             Some(wait::find("the add is answered", || history(&orders.history).pop()))
         }
         Err(error) => {
-            eprintln!("SKIPPED: this program cannot be run by another user: {error}");
+            skip(&format!("this program cannot be run by another user: {error}"));
             None
         }
     }

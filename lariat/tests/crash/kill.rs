@@ -26,17 +26,18 @@ async fn workers_killed_in_the_middle_lose_nothing_and_nothing_is_refused_wrongl
         lanes.spawn(async move {
             let lab = Lab::new();
             let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(lane));
-            let mut found = 0;
+            let mut found = Vec::new();
             for round in 0..KILLS / LANES {
-                found += one_kill(&lab, round, &mut rng).await;
+                found.push(one_kill(&lab, round, &mut rng).await);
             }
             assert_whole(&connect(&lab.path()));
             found
         });
     }
-    let found: u32 = lanes.join_all().await.into_iter().sum();
-    eprintln!("{found} jobs were taken over");
-    assert!(found > 0, "the kills met jobs that were running");
+    let found = lanes.join_all().await.concat();
+    let met = found.iter().filter(|found| **found > 0).count() as u64;
+    eprintln!("{} jobs were taken over after {met} of {KILLS} kills", found.iter().sum::<u32>());
+    assert!(met >= KILLS / 2, "most of the kills met jobs that were running: {found:?}");
 }
 
 /// Returns how often a job was found without its worker.
@@ -56,7 +57,6 @@ async fn one_kill(lab: &Lab, round: u64, rng: &mut fastrand::Rng) -> u32 {
     wait::until_async("the middle", || async { completed().await >= when }).await;
     let victim: &mut Process = rng.choice(&mut crew).unwrap();
     victim.kill();
-    assert!(completed().await < JOBS, "it was killed in the middle");
     *victim = orders.start();
     wait::until_async("all jobs are completed", || async { completed().await >= JOBS }).await;
     let counts = queue.overview().await.unwrap().counts;
@@ -132,13 +132,13 @@ fn number(told: &Told) -> u64 {
     }
 }
 
-/// Kills of processes that have just been started, on this many files at a time; a file sees so many at most.
+/// Kills of processes that have not been started long ago, on this many files at a time; a file sees so many at most.
 const EARLY_KILLS: usize = 40;
 const FILES: usize = 2;
 const ON_ONE_FILE: usize = 100;
 
 /// One process after the other adds and works, and is killed at any moment: while it opens the file, reads the WAL of the
-/// one before, commits, or searches for its jobs. All that was answered to any of them is there.
+/// one before, commits, or searches for its jobs; every second one at a moment when it has told something. All that was answered to any of them is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_outlives_any_number_of_kills() {
     let seed = fastrand::u64(..);
@@ -158,7 +158,7 @@ async fn a_file_outlives_any_number_of_kills() {
     }
     let busy: usize = lanes.join_all().await.into_iter().sum();
     eprintln!("{busy} of {} kills met a process to which something had been answered", times(EARLY_KILLS));
-    assert!(busy > 0);
+    assert!(busy >= times(EARLY_KILLS) / 2, "every second kill is one of them");
 }
 
 /// Returns how many of the processes had been answered something.
@@ -169,9 +169,14 @@ async fn kills_on_one_file(kills: usize, rng: &mut fastrand::Rng) -> usize {
     for kill in 1..=kills {
         let before = history(&orders.history).len();
         let mut process = orders.start();
-        let longest = *rng.choice(&[8_000, 60_000]).unwrap();
-        // sleep: the moment is left to chance
-        tokio::time::sleep(Duration::from_micros(rng.u64(0..longest))).await;
+        if kill % 2 == 0 {
+            let enough = before + rng.usize(1..80);
+            wait::until_async("enough is told", || async { history(&orders.history).len() >= enough }).await;
+        } else {
+            let longest = *rng.choice(&[8_000, 60_000]).unwrap();
+            // sleep: the moment is left to chance
+            tokio::time::sleep(Duration::from_micros(rng.u64(0..longest))).await;
+        }
         process.kill();
         busy += usize::from(history(&orders.history).len() > before);
         // Not each time: closing the file would spare the next process the WAL.

@@ -1,5 +1,8 @@
 //! A folder of the test's own with a SQLite file, and a look at what that file holds.
 
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,6 +75,18 @@ pub(crate) fn times(usual: usize) -> usize {
     usual * times
 }
 
+/// Says that this test, or the rest of it, is left out, and why. The runner may not show it: the file that `./test` names is
+/// for what it says at its end.
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    let Some(list) = std::env::var_os("LARIAT_SKIPPED") else { return };
+    let thread = std::thread::current();
+    let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+    let mut list = OpenOptions::new().append(true).create(true).open(list).unwrap();
+    // One write, so that lines of several tests do not mix.
+    list.write_all(line.as_bytes()).unwrap();
+}
+
 pub(crate) fn wal(path: &Path) -> PathBuf {
     path.with_extension("db-wal")
 }
@@ -84,6 +99,11 @@ pub(crate) fn connect(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.busy_timeout(wait::DEADLINE).unwrap();
     connection
+}
+
+/// A query of one row, which says whether this is so of the job.
+pub(crate) fn of_job(id: impl Display, holds: &str) -> String {
+    format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}")
 }
 
 /// The numbers of the jobs in a file, in order.

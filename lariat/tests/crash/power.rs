@@ -39,13 +39,14 @@ fn adds(lab: &Lab, options: &str) -> Option<Vec<Event>> {
 /// How many answers were told while something of the WAL was not synced, and how many after a sync.
 fn judge(events: &[Event], lab: &Lab) -> (u64, u64) {
     let (mut wal, mut unsynced, mut synced) = (None, 0, 0);
-    // Written since the last answer, and not synced since it was written.
-    let (mut written, mut dirty) = (false, false);
+    // Written since the last answer; not synced since it was written; written since the last sync began.
+    let (mut written, mut dirty, mut behind) = (false, false, false);
     for event in events {
         match event {
             Event::Made { file, path } if *path == lab.wal() => wal = Some(*file),
-            Event::Written { file, .. } if Some(*file) == wal => (written, dirty) = (true, true),
-            Event::SyncEnded { what: Synced::File(file), .. } if Some(*file) == wal => dirty = false,
+            Event::Written { file, .. } if Some(*file) == wal => (written, dirty, behind) = (true, true, true),
+            Event::SyncBegan { what: Synced::File(file), .. } if Some(*file) == wal => behind = false,
+            Event::SyncEnded { what: Synced::File(file), .. } if Some(*file) == wal => dirty = behind,
             Event::Told(_) => {
                 assert!(std::mem::take(&mut written), "an answer before anything was written");
                 *(if dirty { &mut unsynced } else { &mut synced }) += 1;
@@ -118,9 +119,16 @@ fn tour(options: &str, caller: &str) -> Option<Vec<Answered>> {
 pub(crate) const LAST: &str = "the end";
 
 fn holds(folder: &Path, sql: &str) -> bool {
+    let path = folder.join("jobs.db");
     // Where nothing was synced, there is no file, or no table.
-    let file = Connection::open(folder.join("jobs.db"));
-    file.and_then(|file| file.query_row(sql, [], |row| row.get(0))).unwrap_or(false)
+    if !path.exists() {
+        return false;
+    }
+    match Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)) {
+        Ok(holds) => holds,
+        Err(error) if error.to_string().starts_with("no such table") => false,
+        Err(error) => panic!("{sql}: {error}"),
+    }
 }
 
 #[test]

@@ -11,8 +11,9 @@ use lariat::{
 use lariat_lock::LockStore;
 
 use crate::child::{By, History, Orders, Told};
+use crate::lab::of_job;
 use crate::power::LAST;
-use crate::ways::{caller, renew};
+use crate::ways::{caller, complete_with_receipt, completed_with_receipt, make_receipts, renew};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,7 +33,7 @@ pub(crate) async fn tour(store: &Store, orders: &Orders, history: Arc<History>) 
         caller.query_row("SELECT count(*) FROM lariat_queue WHERE searched_until > 0", [], |row| row.get(0)) == Ok(1)
     })
     .await;
-    caller.execute_batch("CREATE TABLE receipt (job TEXT NOT NULL) STRICT").unwrap();
+    make_receipts(&caller);
     let locks = store.locks(&orders.queue).unwrap();
     let mut tour = Tour { queue, caller, locks, history };
     tour.adds().await;
@@ -42,9 +43,9 @@ pub(crate) async fn tour(store: &Store, orders: &Orders, history: Arc<History>) 
     tour.worker(store, orders).await;
 }
 
-/// Says it of the job's row.
-fn job(id: &JobId, holds: &str) -> String {
-    format!("SELECT count(*) FROM lariat_job WHERE row & 0xffffffffff = {id} AND {holds}")
+/// That it is not so.
+fn not(sql: &str) -> String {
+    format!("SELECT NOT ({sql})")
 }
 
 impl Tour {
@@ -58,16 +59,16 @@ impl Tour {
 
     async fn adds(&self) {
         let id = self.add("n").await.unwrap();
-        self.holds("add", job(&id, "state = 0"));
+        self.holds("add", of_job(&id, "state = 0"));
         let ids = self.queue.add_bulk((0..3).map(|n| NewJob::new("n", &n))).await.unwrap();
-        self.holds("add_bulk", job(&ids[2], "state = 0"));
+        self.holds("add_bulk", of_job(&ids[2], "state = 0"));
         let id = self.add("n").delay(HOUR).await.unwrap();
-        self.holds("add, delayed", job(&id, "state = 2"));
+        self.holds("add, delayed", of_job(&id, "state = 2"));
         let id = self.add("n").priority(5).await.unwrap();
-        self.holds("add, prioritized", job(&id, "state = 3"));
+        self.holds("add, prioritized", of_job(&id, "state = 3"));
         for id in ids.iter().chain([&id]) {
             self.queue.edit(id).remove().await.unwrap();
-            self.holds("remove", job(id, "true").replace("count(*)", "count(*) = 0"));
+            self.holds("remove", not(&of_job(id, "true")));
         }
     }
 
@@ -75,13 +76,13 @@ impl Tour {
         let id = self.add("n").delay(HOUR).await.unwrap();
         let edit = self.queue.edit(&id);
         edit.delay(HOUR * 2).await.unwrap();
-        self.holds("delay", job(&id, "delay = 7200000"));
+        self.holds("delay", of_job(&id, "delay = 7200000"));
         edit.priority(7, false).await.unwrap();
-        self.holds("priority", job(&id, "priority = 7"));
+        self.holds("priority", of_job(&id, "priority = 7"));
         edit.promote().await.unwrap();
-        self.holds("promote", job(&id, "state = 3"));
+        self.holds("promote", of_job(&id, "state = 3"));
         edit.progress(&42).await.unwrap();
-        self.holds("progress", job(&id, "progress = '42'"));
+        self.holds("progress", of_job(&id, "progress = '42'"));
         edit.data(&"new").await.unwrap();
         self.holds("data", "SELECT count(*) FROM lariat_payload WHERE data = '\"new\"'".to_owned());
         edit.log(vec!["one".into(), "two".into()], None).await.unwrap();
@@ -93,7 +94,7 @@ impl Tour {
 
     async fn take(&self, hand: &Manual) -> TakenJob {
         let taken = hand.take().await.unwrap().unwrap();
-        self.holds("take", job(taken.job().id(), "state = 1"));
+        self.holds("take", of_job(taken.job().id(), "state = 1"));
         renew(&*self.locks, taken.job()).await;
         taken
     }
@@ -102,18 +103,18 @@ impl Tour {
         let taken = self.take(hand).await;
         let id = taken.job().id().clone();
         taken.retry("not yet").await.unwrap();
-        self.holds("retry", job(&id, "state = 0 AND made = 1"));
+        self.holds("retry", of_job(&id, "state = 0 AND made = 1"));
         self.take(hand).await.put_back().await.unwrap();
-        self.holds("put_back", job(&id, "state = 0 AND made = 1"));
+        self.holds("put_back", of_job(&id, "state = 0 AND made = 1"));
         self.take(hand).await.fail("never").await.unwrap();
-        self.holds("fail", job(&id, "state = 5"));
+        self.holds("fail", of_job(&id, "state = 5"));
         self.queue.edit(&id).retry().await.unwrap();
-        self.holds("retry of a failed job", job(&id, "state = 0"));
+        self.holds("retry of a failed job", of_job(&id, "state = 0"));
         self.take(hand).await.delay(HOUR).await.unwrap();
-        self.holds("delay of a taken job", job(&id, "state = 2"));
+        self.holds("delay of a taken job", of_job(&id, "state = 2"));
         self.queue.edit(&id).promote().await.unwrap();
         self.take(hand).await.complete(&1).await.unwrap();
-        self.holds("complete", job(&id, "state = 4"));
+        self.holds("complete", of_job(&id, "state = 4"));
         self.in_transactions(hand).await;
     }
 
@@ -121,7 +122,7 @@ impl Tour {
         let tx = self.caller.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         let id = self.queue.add_in(&tx, "n", &0).write().unwrap();
         tx.commit().unwrap();
-        tell_of_caller(&self.history, "add_in", job(&id, "state = 0"));
+        tell_of_caller(&self.history, "add_in", of_job(&id, "state = 0"));
         let taken = self.take(hand).await;
         complete_in(taken.job(), &mut self.caller, &self.history).unwrap();
     }
@@ -144,7 +145,7 @@ impl Tour {
         other.pause().await.unwrap();
         self.holds("pause of a new queue", queue("name = 'other'"));
         assert!(other.forget().await.unwrap());
-        self.holds("forget", queue("name = 'other'").replace("count(*)", "count(*) = 0"));
+        self.holds("forget", not(&queue("name = 'other'")));
     }
 
     async fn worker(&self, store: &Store, orders: &Orders) {
@@ -157,25 +158,37 @@ impl Tour {
         // One after the other: a commit of one may sync what is not told yet of another.
         for name in ["complete", "fail", "retry", "complete_in"] {
             let id = self.add(name).await.unwrap();
-            loop {
-                match events.next().await.unwrap() {
-                    // The commit was its caller's, and has been told.
-                    WorkerEvent::Completed { .. } if name == "complete_in" => {}
-                    WorkerEvent::Completed { .. } => self.holds("a worker's completion", job(&id, "state = 4")),
-                    WorkerEvent::Failed { .. } => self.holds("a worker's failure", job(&id, "state = 5")),
-                    WorkerEvent::Retrying { .. } => {
-                        // By then it may run again.
-                        self.holds("a worker's retry", job(&id, "made >= 1"));
-                        continue;
-                    }
-                    _ => continue,
-                }
-                break;
-            }
+            while !self.ended(&events.next().await.unwrap(), name, &id) {}
         }
         worker.close(wait::DEADLINE).await;
         let id = self.add("n").await.unwrap();
-        self.holds(LAST, job(&id, "state = 0"));
+        self.holds(LAST, of_job(&id, "state = 0"));
+    }
+
+    /// Tells what the worker says of its only job; whether that has come to its end.
+    fn ended(&self, event: &WorkerEvent, name: &str, id: &JobId) -> bool {
+        match event {
+            WorkerEvent::Completed { .. } => {
+                // That commit was its caller's, and has been told.
+                if name != "complete_in" {
+                    self.holds("a worker's completion", of_job(id, "state = 4"));
+                }
+                true
+            }
+            WorkerEvent::Failed { .. } => {
+                self.holds("a worker's failure", of_job(id, "state = 5"));
+                true
+            }
+            WorkerEvent::Retrying { .. } => {
+                // By then it may run again.
+                self.holds("a worker's retry", of_job(id, "made >= 1"));
+                false
+            }
+            WorkerEvent::LockLost { .. } | WorkerEvent::ResultRefused { .. } | WorkerEvent::StoreLost { .. } => {
+                panic!("{event:?}")
+            }
+            _ => false,
+        }
     }
 }
 
@@ -183,29 +196,24 @@ fn tell_of_caller(history: &History, what: &str, sql: String) {
     history.tell(&Told::Holds { what: what.to_owned(), sql, by: By::Caller });
 }
 
-fn complete_in(job_taken: &Job, caller: &mut Connection, history: &History) -> Result<Outcome, JobError> {
-    let id = job_taken.id();
-    let tx = caller.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.execute("INSERT INTO receipt VALUES (?1)", [id.as_str()])?;
-    let committed = job_taken.complete_in(tx, &"in a transaction")?.commit()?;
-    let sql = job(id, &format!("state = 4 AND EXISTS (SELECT 1 FROM receipt WHERE receipt.job = '{id}')"));
-    tell_of_caller(history, "complete_in", sql);
+fn complete_in(job: &Job, caller: &mut Connection, history: &History) -> Result<Outcome, JobError> {
+    let committed = complete_with_receipt(job, caller)?;
+    tell_of_caller(history, "complete_in", of_job(job.id(), &completed_with_receipt(job.id().as_str())));
     committed.into_outcome()
 }
 
-async fn handle(taken: Job, orders: Orders, history: Arc<History>) -> Result<Outcome, JobError> {
-    match taken.name() {
+async fn handle(job: Job, orders: Orders, history: Arc<History>) -> Result<Outcome, JobError> {
+    let holds = |what: &str, sql| history.tell(&Told::Holds { what: what.to_owned(), sql, by: By::Store });
+    match job.name() {
         "fail" => Err(JobError::fail("never")),
-        "retry" if taken.attempt() == 1 => {
-            taken.progress(&7).await?;
-            let sql = job(taken.id(), "progress = '7'");
-            history.tell(&Told::Holds { what: "a handler's progress".into(), sql, by: By::Store });
-            taken.log("a row").await?;
-            let sql = "SELECT count(*) FROM lariat_log WHERE line = 'a row'".to_owned();
-            history.tell(&Told::Holds { what: "a handler's log".into(), sql, by: By::Store });
+        "retry" if job.attempt() == 1 => {
+            job.progress(&7).await?;
+            holds("a handler's progress", of_job(job.id(), "progress = '7'"));
+            job.log("a row").await?;
+            holds("a handler's log", "SELECT count(*) FROM lariat_log WHERE line = 'a row'".to_owned());
             Err(JobError::retry("not yet"))
         }
-        "complete_in" => complete_in(&taken, &mut caller(&orders), &history),
+        "complete_in" => complete_in(&job, &mut caller(&orders), &history),
         _ => Outcome::done(&1),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use interop::wait;
 use lariat::rusqlite::{Connection, TransactionBehavior};
-use lariat::{IntoOutcome, Job, JobError, Outcome, Queue, Store, Worker, WorkerEvent};
+use lariat::{Committed, IntoOutcome, Job, JobError, Outcome, Queue, Store, Worker, WorkerEvent};
 use lariat_lock::{Claim, LockStore, Verdict};
 
 use crate::child::{History, Orders, Told};
@@ -16,9 +16,7 @@ const BETWEEN: u64 = 5;
 
 pub(crate) async fn all_ways(store: Store, orders: &Orders, history: Arc<History>) {
     store.ping().await.unwrap();
-    let caller = caller(orders);
-    caller.execute_batch("CREATE TABLE IF NOT EXISTS receipt (job TEXT NOT NULL) STRICT").unwrap();
-    drop(caller);
+    make_receipts(&caller(orders));
     let (told, ours) = (Arc::clone(&history), orders.clone());
     let locks = store.locks(&orders.queue).unwrap();
     let handler = move |job: Job| {
@@ -34,12 +32,15 @@ pub(crate) async fn all_ways(store: Store, orders: &Orders, history: Arc<History
     let adders =
         (0..orders.adders).map(|lane| add(store.clone(), orders.clone(), Arc::clone(&history), lane, &checkpoints));
     let adding: tokio::task::JoinSet<()> = adders.collect();
-    let mut left = orders.adders as u64 * orders.adds;
+    let mut left = orders.jobs();
     while left > 0 {
         let told = match events.next().await.unwrap() {
             WorkerEvent::Completed { id } => Told::Completed { id: id.to_string() },
             WorkerEvent::Failed { id, .. } => Told::Failed { id: id.to_string() },
             WorkerEvent::Retrying { id, .. } => Told::Retried { id: id.to_string() },
+            // The one who waits for the jobs is to know why they do not end.
+            WorkerEvent::LockLost { id, .. } => Told::LockLost { id: id.to_string() },
+            WorkerEvent::ResultRefused { id, why } => Told::Refused { id: id.to_string(), why },
             WorkerEvent::StoreLost { error } => Told::StoreLost { why: error },
             _ => continue,
         };
@@ -57,6 +58,23 @@ pub(crate) fn caller(orders: &Orders) -> Connection {
     connection.busy_timeout(wait::DEADLINE).unwrap();
     connection.pragma_update(None, "synchronous", &orders.caller).unwrap();
     connection
+}
+
+/// A table of the process's own in the file.
+pub(crate) fn make_receipts(caller: &Connection) {
+    caller.execute_batch("CREATE TABLE IF NOT EXISTS receipt (job TEXT NOT NULL) STRICT").unwrap();
+}
+
+/// Commits a receipt of the process's own and the job's end at once.
+pub(crate) fn complete_with_receipt(job: &Job, caller: &mut Connection) -> Result<Committed, JobError> {
+    let tx = caller.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute("INSERT INTO receipt VALUES (?1)", [job.id().as_str()])?;
+    Ok(job.complete_in(tx, &"in a transaction")?.commit()?)
+}
+
+/// What holds of such a job.
+pub(crate) fn completed_with_receipt(id: &str) -> String {
+    format!("state = 4 AND EXISTS (SELECT 1 FROM receipt WHERE receipt.job = '{id}')")
 }
 
 fn add(
@@ -101,10 +119,7 @@ fn end(job: &Job, orders: &Orders, history: &History) -> Result<Outcome, JobErro
         0 if job.attempt() == 1 => Err(JobError::retry("not yet")),
         1 => Err(JobError::fail("never")),
         2 => tokio::task::block_in_place(|| {
-            let mut caller = caller(orders);
-            let tx = caller.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            tx.execute("INSERT INTO receipt VALUES (?1)", [job.id().as_str()])?;
-            let committed = job.complete_in(tx, &"in a transaction")?.commit()?;
+            let committed = complete_with_receipt(job, &mut caller(orders))?;
             history.tell(&Told::Committed { id: job.id().to_string() });
             committed.into_outcome()
         }),
