@@ -392,7 +392,9 @@ async fn the_driver_ends_with_its_last_handle_but_not_before_its_last_guard() {
 /// What the store holds (a connection, a file) may have to be given up before the program ends.
 #[tokio::test]
 async fn the_store_is_dropped_with_the_last_handle_and_not_some_time_later() {
-    struct Holds(Arc<()>);
+    struct Holds {
+        _file: Arc<()>,
+    }
     impl LockStore for Holds {
         fn extend<'a>(&'a self, claims: &'a [Claim], _: Duration) -> BoxFuture<'a, Result<Vec<Verdict>, StoreError>> {
             Box::pin(async { Ok(vec![Verdict::Extended; claims.len()]) })
@@ -400,7 +402,7 @@ async fn the_store_is_dropped_with_the_last_handle_and_not_some_time_later() {
     }
     let held = Arc::new(());
     for _ in 0..100 {
-        let locks = LockManager::builder(Holds(Arc::clone(&held))).start().unwrap();
+        let locks = LockManager::builder(Holds { _file: Arc::clone(&held) }).start().unwrap();
         let guard = locks.track_job("a", "t", Instant::now()).unwrap();
         drop(locks);
         assert_eq!(Arc::strong_count(&held), 2);
