@@ -31,7 +31,7 @@ Exit status:
   0 done, 1 failed, 2 usage, 3 not found, 4 store unreachable, 5 stopped with jobs handed back,
   128+n ended by force (signal n)";
 
-/// Background jobs on a store that BullMQ shares: add them, run any program for each, look into queues.
+/// Background jobs in one file, or on a store that BullMQ shares: add them, run any program for each, look into queues.
 #[derive(Debug, Parser)]
 #[command(name = "lariat", version, after_help = EXAMPLES, max_term_width = 110)]
 pub(crate) struct Cli {
