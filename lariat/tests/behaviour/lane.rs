@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use interop::proxy::{self, Fault, Proxy};
@@ -103,21 +103,22 @@ async fn those_behind_an_add_that_nobody_polls_are_answered(f: Fixture) {
 async fn those_that_come_while_an_add_is_polled_for_the_last_time_are_answered(f: Fixture) {
     f.queue.add("warm", &0).await.unwrap();
     for _ in 0..1000 {
+        // On threads of their own: a worker of the runtime that blocks keeps to itself what it was to run next.
         let start = Arc::new(std::sync::Barrier::new(2));
         let (queue, at) = (f.queue.clone(), Arc::clone(&start));
-        let first = tokio::spawn(async move {
+        let first = tokio::task::spawn_blocking(move || {
             let mut add = Box::pin(async move { queue.add("first", &1).await });
             at.wait();
-            poll_fn(|context| Poll::Ready(add.as_mut().poll(context).is_ready())).await;
+            let _ = add.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             add
         });
-        let queue = f.queue.clone();
-        let second = tokio::spawn(async move {
+        let (queue, runtime) = (f.queue.clone(), tokio::runtime::Handle::current());
+        let second = tokio::task::spawn_blocking(move || {
             start.wait();
-            queue.add("second", &1).await
+            runtime.block_on(in_time(queue.add("second", &1)))
         });
         let unpolled = first.await.unwrap();
-        in_time(second).await.unwrap().unwrap();
+        second.await.unwrap().unwrap();
         drop(unpolled);
     }
 }
