@@ -322,7 +322,20 @@ impl Core {
     /// Drops the store, where no call is out: whoever drops the last handle may count on it, and need not wait for the tasks
     /// here to end.
     pub(crate) fn let_go(&self) {
-        drop(self.store().take());
+        let store = self.store().take();
+        // Not under the lock: it may take its time.
+        drop(store);
+    }
+
+    /// Gives up a call's hold on the store. Where that is the last one, a file may have to be closed, say: no other manager
+    /// of this thread is to wait for that.
+    fn hand_back(&self, store: Arc<dyn LockStore>) {
+        let kept = self.store();
+        if kept.is_some() {
+            drop(store);
+        } else {
+            drop(tokio::task::spawn_blocking(move || drop(store)));
+        }
     }
 
     async fn renew(&self, chunk: Chunk) {
@@ -340,6 +353,7 @@ impl Core {
                 }
             }
         };
+        self.hand_back(store);
         match answer {
             Some(Ok(verdicts)) if verdicts.len() == chunk.claims.len() => self.answered(chunk, &verdicts),
             Some(Ok(verdicts)) => {

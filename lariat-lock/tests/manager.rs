@@ -411,6 +411,44 @@ async fn the_store_is_dropped_with_the_last_handle_and_not_some_time_later() {
     }
 }
 
+/// A store whose calls never end, and whose end takes as long as somebody wants.
+struct Slow {
+    called: Arc<Notify>,
+    may_end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl LockStore for Slow {
+    fn extend<'a>(&'a self, _: &'a [Claim], _: Duration) -> BoxFuture<'a, Result<Vec<Verdict>, StoreError>> {
+        self.called.notify_one();
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = self.may_end.get_mut().unwrap().recv();
+    }
+}
+
+/// All managers share a thread: what one of them leaves behind must cost the others no lock.
+#[tokio::test]
+async fn a_store_that_is_slow_to_end_holds_up_no_other_manager() {
+    let (end, may_end) = mpsc::channel::<()>();
+    let called = Arc::new(Notify::new());
+    let slow = Slow { called: Arc::clone(&called), may_end: Mutex::new(may_end) };
+    let first =
+        LockManager::builder(slow).lock_duration(LOCK).lock_renew_time(Duration::from_millis(100)).start().unwrap();
+    let guard = first.track_job("a", "t", Instant::now()).unwrap();
+    soon(called.notified()).await;
+    drop((first, guard));
+
+    let store = ScriptedStore::new();
+    let second = builder(&store).start().unwrap();
+    let _guard = second.track_job("b", "t", Instant::now()).unwrap();
+    soon(store.called(3)).await;
+    drop(end);
+}
+
 #[tokio::test]
 async fn what_cannot_be_kept_is_refused() {
     let store = ScriptedStore::new();

@@ -178,6 +178,9 @@ struct FileGuide;
 struct RedisGuide;
 
 /// Where jobs live: one SQLite file, or a Redis or Valkey server. Cheap to clone; clones share their connections.
+///
+/// Whoever drops the last handle to a file (of the store, and of what was made from it) waits until the file is closed, 5 s at
+/// most, so that a program that ends leaves all in it.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,

@@ -30,12 +30,14 @@ async fn idle_busy_and_quiet_workers_are_healthy_and_one_that_has_ended_is_not(f
     wait::until_async("the store has answered", || async { worker.health().answered_ago.is_some() }).await;
     let id = f.queue.add("x", &()).await.unwrap();
     gate.started().await;
-    // sleep: longer than it would take to be called silent, were an answer due
-    tokio::time::sleep(LOCK + SECOND).await;
-    let busy = worker.health();
-    assert!(busy.is_healthy(), "{busy:?}");
-    assert!(busy.oldest_renewal.unwrap() < LOCK, "its lock is renewed: {busy:?}");
-    assert!(busy.answered_ago.unwrap() > LOCK, "it asks for nothing meanwhile: {busy:?}");
+    // Longer than it would take to be called silent, were an answer due.
+    wait::until_async("it has asked for nothing for long", || async {
+        let busy = worker.health();
+        assert!(busy.is_healthy(), "{busy:?}");
+        assert!(busy.oldest_renewal.unwrap() < LOCK, "its lock is renewed: {busy:?}");
+        busy.answered_ago.unwrap() > LOCK + SECOND
+    })
+    .await;
     worker.quiet();
     gate.open();
     f.until(&id, JobState::Completed).await;

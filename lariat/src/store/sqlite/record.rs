@@ -66,41 +66,59 @@ impl Columns<'_, '_> {
     fn text(&mut self) -> rusqlite::Result<Option<String>> {
         let column = self.next;
         self.next += 1;
-        if is_garbled(self.row, column)? {
+        let mut garbled = false;
+        let text = text_or(self.row, column, |bytes| {
+            garbled = true;
+            lossy(bytes)
+        })?;
+        if garbled {
             self.garbled = Some(self.row.as_ref().column_name(column)?.to_owned());
         }
-        readable(self.row, column)
+        Ok(text)
     }
 }
 
-/// Bytes that are no UTF-8 (another program has written them) are what is wrong with one job: they must not fail the call
-/// that comes upon them.
-fn is_garbled(row: &Row<'_>, column: usize) -> rusqlite::Result<bool> {
-    Ok(matches!(row.get_ref(column)?, ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err()))
+/// A text, or what stands for bytes that are no UTF-8. Those (another program has written them) are what is wrong with one
+/// job: they must not fail the call that comes upon them.
+fn text_or(
+    row: &Row<'_>,
+    column: usize,
+    instead: impl FnOnce(&[u8]) -> Option<String>,
+) -> rusqlite::Result<Option<String>> {
+    match (row.get(column), row.get_ref(column)?) {
+        (Err(_), ValueRef::Text(bytes)) => Ok(instead(bytes)),
+        (text, _) => text,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands for a text that may be missing")]
+fn lossy(bytes: &[u8]) -> Option<String> {
+    Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// The id that was given for a job: None where none was, or one that nobody can say. Its number stands for it then.
 pub(super) fn custom_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    if is_garbled(row, column)? { Ok(None) } else { row.get(column) }
+    text_or(row, column, |_| None)
 }
 
 /// A text, with a mark in place of what is no UTF-8.
 pub(super) fn readable(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
-        _ => row.get(column),
-    }
+    text_or(row, column, lossy)
 }
 
 impl RawJob {
     /// From a row of [`COLUMNS`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
         let mut at = Columns { row, next: 2, garbled: None };
-        let number = row.get(0)?;
+        let (number, mut no_id) = (row.get(0)?, false);
+        let custom = text_or(row, 1, |_| {
+            no_id = true;
+            None
+        })?;
         Ok(RawJob {
             row: number,
-            id: id_of(number, custom_id(row, 1)?),
-            no_id: is_garbled(row, 1)?,
+            id: id_of(number, custom),
+            no_id,
             name: at.text()?,
             data: at.text()?,
             options: at.text()?,
