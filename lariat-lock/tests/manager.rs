@@ -433,6 +433,9 @@ impl Drop for Slow {
 /// All managers share a thread: what one of them leaves behind must cost the others no lock.
 #[tokio::test]
 async fn a_store_that_is_slow_to_end_holds_up_no_other_manager() {
+    // Before the other, so that it has the same thread.
+    let store = ScriptedStore::new();
+    let second = builder(&store).start().unwrap();
     let (end, may_end) = mpsc::channel::<()>();
     let called = Arc::new(Notify::new());
     let slow = Slow { called: Arc::clone(&called), may_end: Mutex::new(may_end) };
@@ -441,9 +444,6 @@ async fn a_store_that_is_slow_to_end_holds_up_no_other_manager() {
     let guard = first.track_job("a", "t", Instant::now()).unwrap();
     soon(called.notified()).await;
     drop((first, guard));
-
-    let store = ScriptedStore::new();
-    let second = builder(&store).start().unwrap();
     let _guard = second.track_job("b", "t", Instant::now()).unwrap();
     soon(store.called(3)).await;
     drop(end);
